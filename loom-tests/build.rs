@@ -1,0 +1,62 @@
+//! Makes a twin of the code for each guard: all the files, one line of them weakened, and the model that must fail.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+#[path = "src/guards.rs"]
+mod guards;
+
+use guards::{GUARDS, Guard};
+
+/// What the models compile: the files that ship, and the queue's stand-in.
+const FILES: [(&str, &str); 6] = [
+    ("array_queue", "src"),
+    ("fence", "../src"),
+    ("handoff", "../src"),
+    ("quota", "../src"),
+    ("tickets", "../src"),
+    ("watermark", "../src"),
+];
+const MODELS: [&str; 4] = ["answers", "commit", "counters", "sleep"];
+
+fn main() {
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where we are"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where to write"));
+    println!("cargo::rerun-if-changed=src");
+    for (file, folder) in FILES {
+        println!("cargo::rerun-if-changed={folder}/{file}.rs");
+    }
+    let twins: String = GUARDS.iter().map(|guard| twin(guard, &here, &out.join(guard.without))).collect();
+    fs::write(out.join("twins.rs"), twins).expect("OUT_DIR can be written");
+}
+
+/// Writes the weakened copies to `out`, and gives the source of the twin's module.
+fn twin(guard: &Guard, here: &Path, out: &Path) -> String {
+    fs::create_dir_all(out).expect("OUT_DIR can be written");
+    let mut modules = String::new();
+    for (file, folder) in FILES {
+        let path = here.join(folder).join(file).with_extension("rs");
+        let mut text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if guard.file == format!("{file}.rs") {
+            let found = text.matches(guard.line).count();
+            assert!(found == 1, "guards.rs: {} has this line {found} times, not once: {}", guard.file, guard.line);
+            text = text.replace(guard.line, guard.weakened);
+        }
+        let copy = out.join(file).with_extension("rs");
+        // A twin has its own queue, and no use for unit tests.
+        text = text.replace("use crate::sync::", "use super::sync::").replace("#[cfg(test)]", "#[cfg(any())]");
+        fs::write(&copy, text).expect("OUT_DIR can be written");
+        modules += &format!("#[path = {copy:?}] mod {file};\n");
+    }
+    for model in MODELS {
+        modules += &format!("#[path = {:?}] mod {model};\n", here.join("src").join(model).with_extension("rs"));
+    }
+    let (without, fails_with, (file, model)) = (guard.without, guard.fails_with, guard.model);
+    format!(
+        "#[allow(dead_code, unused_imports)]\nmod {without} {{\n\
+         mod sync {{ pub use super::array_queue::ArrayQueue; pub use crate::sync::*; }}\n\
+         {modules}\
+         #[test]\n#[should_panic(expected = {fails_with:?})]\n\
+         fn is_found_out() {{ {file}::{model}(); }}\n}}\n"
+    )
+}

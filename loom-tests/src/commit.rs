@@ -1,0 +1,189 @@
+//! Models of the way to the disk and back: `watermark.rs`, and `handoff.rs` on both its ends.
+//!
+//! The disk is a cell that the journal writes and a released response reads; loom reports a read that no
+//! ordering puts after the write.
+
+use std::rc::Rc;
+
+use loom::cell::UnsafeCell;
+
+use super::handoff::Gate;
+use super::sleep::sleep_unless;
+use super::sync::{ArrayQueue, Bell};
+use super::watermark::Watermark;
+use crate::explore::{Bound, Part, explore, together};
+
+/// One core's durable changes, and the mark that says how far they reach.
+struct Core {
+    disk: [UnsafeCell<()>; 2],
+    mark: Watermark,
+}
+
+impl Core {
+    fn new() -> Rc<Core> {
+        Rc::new(Core { disk: [UnsafeCell::new(()), UnsafeCell::new(())], mark: Watermark::new() })
+    }
+
+    /// The journal syncs change `seq`, then says so.
+    fn commit(&self, seq: u64) {
+        self.disk[seq as usize - 1].with_mut(|_| ());
+        self.mark.raise(seq);
+    }
+
+    /// A worker holds a response that rests on change `seq`, and sends it when the mark allows.
+    fn hold(&self, gate: &Gate, seq: u64) {
+        while self.mark.durable() < seq {
+            sleep_unless(gate, true, || self.mark.durable() >= seq);
+        }
+        for change in &self.disk[..seq as usize] {
+            change.with(|_| ());
+        }
+    }
+}
+
+/// What the journal does after a commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Raises the mark, then knocks.
+    Careful,
+    /// Knocks, then raises the mark.
+    KnocksFirst,
+}
+
+/// A response goes out after its commit, and does go out: the worker sleeps on a mark that is another
+/// core's or its own, it makes no difference.
+///
+/// One worker, two responses, two commits. Bound: none.
+pub fn a_response_waits_for_its_commit_and_no_longer() {
+    explore("a response waits for its commit", Bound { usual: None, deep: None }, || two_commits(Writer::Careful));
+}
+
+/// The model of [`a_response_waits_for_its_commit_and_no_longer`], with a journal that may be careless.
+pub fn two_commits(writer: Writer) {
+    let (core, gate) = (Core::new(), Rc::new(Gate::new(Bell::new())));
+    let (theirs, door) = (core.clone(), gate.clone());
+    let journal = Box::new(move || {
+        for seq in 1..=2 {
+            if writer == Writer::KnocksFirst {
+                door.knock_if_waiting();
+            }
+            theirs.commit(seq);
+            if writer != Writer::KnocksFirst {
+                door.knock_if_waiting();
+            }
+        }
+    });
+    let worker = Box::new(move || {
+        core.hold(&gate, 1);
+        core.hold(&gate, 2);
+        assert!(gate.rings() <= 2, "the bell was rung more than once per commit");
+    });
+    together([journal, worker]);
+}
+
+/// Whom the bell has woken sees at once what it was woken for, though the bell itself orders no memory.
+///
+/// Bound: none.
+pub fn what_woke_a_sleeper_is_there_at_once() {
+    explore("what woke a sleeper is there at once", Bound { usual: None, deep: None }, || {
+        let (core, gate) = (Core::new(), Rc::new(Gate::new(Bell::new())));
+        let (theirs, door) = (core.clone(), gate.clone());
+        let journal = Box::new(move || {
+            theirs.commit(1);
+            door.knock_if_waiting();
+        });
+        let worker = Box::new(move || {
+            sleep_unless(&gate, true, || core.mark.durable() >= 1);
+            assert!(core.mark.durable() >= 1, "woken for nothing");
+        });
+        together([journal, worker]);
+    });
+}
+
+/// The same while another core knocks, and so wakes the worker for something else.
+///
+/// Bound: 3 preemptions, deep none.
+pub fn a_commit_and_a_message_may_come_together() {
+    explore("a commit and a message together", Bound { usual: Some(3), deep: None }, || {
+        let (core, gate) = (Core::new(), Rc::new(Gate::new(Bell::new())));
+        let asks = Rc::new(ArrayQueue::new(1));
+        let (theirs, door) = (core.clone(), gate.clone());
+        let journal = Box::new(move || {
+            theirs.commit(1);
+            door.knock_if_waiting();
+        });
+        let (posts, door) = (asks.clone(), gate.clone());
+        let other = Box::new(move || {
+            assert!(posts.push(()).is_ok(), "there was room");
+            door.knock();
+        });
+        let worker = Box::new(move || {
+            let (mut asked, mut sent) = (false, false);
+            while !(asked && sent) {
+                asked |= asks.pop().is_some();
+                sent |= core.mark.durable() >= 1;
+                if !(asked && sent) {
+                    sleep_unless(&gate, !sent, || !asks.is_empty() || !sent && core.mark.durable() >= 1);
+                }
+            }
+            core.hold(&gate, 1);
+        });
+        together([journal, other, worker]);
+    });
+}
+
+/// A worker that sleeps, but not on a commit, is not woken by one.
+///
+/// Bound: none.
+pub fn a_commit_wakes_nobody_who_does_not_wait_for_it() {
+    explore("a commit wakes nobody else", Bound { usual: None, deep: None }, || {
+        let (core, gate) = (Core::new(), Rc::new(Gate::new(Bell::new())));
+        let (theirs, door) = (core.clone(), gate.clone());
+        let journal = Box::new(move || {
+            theirs.commit(1);
+            door.knock_if_waiting();
+        });
+        let worker = Box::new(move || {
+            gate.doze(false);
+            gate.rouse();
+            gate.doze(false);
+            assert_eq!(gate.rings(), 0, "rung by a commit it does not wait for");
+        });
+        together([journal, worker]);
+    });
+}
+
+/// The whole round: workers hand their batches to the journal, through a queue each and one gate; it
+/// sleeps between commits, and wakes those who wait.
+///
+/// Two workers, a batch and a response each. Bound: 1 preemption, deep 2.
+pub fn every_batch_is_committed_and_answered() {
+    explore("every batch is committed and answered", Bound { usual: Some(1), deep: Some(2) }, || {
+        let door = Rc::new(Gate::new(Bell::new()));
+        let cores = [(); 2].map(|()| (Core::new(), Rc::new(Gate::new(Bell::new())), Rc::new(ArrayQueue::new(1))));
+        let [a, b] = cores.clone().map(|(core, gate, batches)| -> Part {
+            let door = door.clone();
+            Box::new(move || {
+                assert!(batches.push(1u64).is_ok(), "there was room");
+                door.knock();
+                core.hold(&gate, 1);
+            })
+        });
+        let journal = Box::new(move || {
+            let mut committed = 0;
+            while committed < 2 {
+                for (core, gate, batches) in &cores {
+                    if let Some(seq) = batches.pop() {
+                        core.commit(seq);
+                        gate.knock_if_waiting();
+                        committed += 1;
+                    }
+                }
+                if committed < 2 {
+                    sleep_unless(&door, false, || cores.iter().any(|(_, _, batches)| !batches.is_empty()));
+                }
+            }
+        });
+        together([a, b, journal]);
+    });
+}

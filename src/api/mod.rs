@@ -1,0 +1,98 @@
+//! The API: what a request asks for, and how the answer reads. Pure: it neither waits nor writes.
+//!
+//! [`understand`] turns a parsed request into a [`Call`], or into the error to answer; the checks come in
+//! the order of the contract: route and method, authentication, body, name, values. What the state
+//! says comes later: [`locks::answer`], [`list::answer`] and [`health`] turn it into an [`Answer`].
+
+pub mod error;
+pub mod health;
+pub mod list;
+pub mod locks;
+mod route;
+mod wire;
+
+use std::borrow::Cow;
+
+use crate::auth::{Principal, Principals};
+use crate::http::Request;
+use crate::lease::{LockName, Op, UserId};
+use crate::mesh::Query;
+use error::ApiError;
+use route::Route;
+
+/// What a request asks for, with everything checked that can be checked without the locks.
+#[derive(Debug)]
+pub enum Call<'a> {
+    /// One operation on one lock.
+    Lock {
+        /// Who asks.
+        user: UserId,
+        /// The lock's name: valid.
+        name: Cow<'a, str>,
+        /// The operation.
+        op: Op<Cow<'a, str>>,
+    },
+    /// The caller's own locks.
+    List {
+        /// Who asks.
+        user: UserId,
+        /// Which of them.
+        query: Query,
+    },
+    /// How the server is.
+    Health,
+}
+
+/// An answer, but for what the connection adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Seconds for a Retry-After header.
+    pub retry_after_s: Option<u64>,
+}
+
+/// The time, and who is who, for an answer to be written.
+pub struct View<'a> {
+    /// Now, on the clock of the deadlines.
+    pub now_ns: u64,
+    /// Now, on the wall clock.
+    pub wall_ns: u64,
+    /// The accounts.
+    pub principals: &'a Principals,
+}
+
+/// Understands a request.
+///
+/// # Errors
+/// What to answer if it cannot be understood or is not allowed.
+pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<Call<'a>, ApiError> {
+    match route::find(request.method, request.path)? {
+        Route::Health => Ok(Call::Health),
+        Route::List => {
+            let user = authenticate(request, principals)?.user;
+            Ok(Call::List { user, query: list::query(request.query)? })
+        }
+        Route::Lock { name, verb } => {
+            let user = authenticate(request, principals)?.user;
+            let fields = wire::LockFields::parse(verb, request.body)?;
+            let name = route::percent_decoded(name).ok_or_else(error::bad_percent_encoding)?;
+            LockName::check(name.as_bytes()).map_err(error::invalid_name)?;
+            Ok(Call::Lock { user, name, op: locks::op(verb, fields)? })
+        }
+    }
+}
+
+fn authenticate(request: &Request<'_>, principals: &Principals) -> Result<Principal, ApiError> {
+    let token = request.authorization.and_then(bearer_token).ok_or_else(error::authentication_required)?;
+    principals.authenticate(token).ok_or_else(error::authentication_failed)
+}
+
+/// The token in `Bearer <token>`; the scheme is matched without case.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| rest.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

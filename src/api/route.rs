@@ -1,0 +1,113 @@
+//! The routes. A path is split at its slashes first and percent-decoded after, once, piece by piece.
+
+use std::borrow::Cow;
+
+use super::error::{self, ApiError};
+use crate::http::Method;
+
+/// What a path and a method lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    /// `/health`
+    Health,
+    /// `/locks`
+    List,
+    /// `/locks/{name}` and what is below it. The name is as it was sent.
+    Lock { name: &'a str, verb: Verb },
+}
+
+/// What can be done to a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Acquire,
+    Renew,
+    Release,
+    Status,
+}
+
+const GET: &str = "GET, HEAD";
+const POST: &str = "POST";
+
+/// The route of a path.
+///
+/// # Errors
+/// 404 if there is none, 405 if the path has it under another method.
+pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
+    let (route, allow) = match path {
+        "/health" => (Route::Health, GET),
+        "/locks" => (Route::List, GET),
+        _ => {
+            let rest = path.strip_prefix("/locks/").ok_or_else(error::not_found)?;
+            let (name, verb) = match rest.split_once('/') {
+                None => (rest, Verb::Status),
+                Some((name, "acquire")) => (name, Verb::Acquire),
+                Some((name, "renew")) => (name, Verb::Renew),
+                Some((name, "release")) => (name, Verb::Release),
+                Some(_) => return Err(error::not_found()),
+            };
+            (Route::Lock { name, verb }, if verb == Verb::Status { GET } else { POST })
+        }
+    };
+    let allowed = match method {
+        Method::Get | Method::Head => allow == GET,
+        Method::Post => allow == POST,
+        Method::Other => false,
+    };
+    if allowed { Ok(route) } else { Err(error::method_not_allowed(allow)) }
+}
+
+/// The text with its `%XX` decoded, once. None if a `%` has no two hexadecimal digits after it, or if what
+/// comes out is no UTF-8.
+pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' { hex(bytes.next()?)? << 4 | hex(bytes.next()?)? } else { byte });
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_routes() {
+        let lock = |name, verb| Ok(Route::Lock { name, verb });
+        assert_eq!(find(Method::Get, "/health"), Ok(Route::Health));
+        assert_eq!(find(Method::Head, "/locks"), Ok(Route::List));
+        assert_eq!(find(Method::Get, "/locks/a"), lock("a", Verb::Status));
+        assert_eq!(find(Method::Get, "/locks/"), lock("", Verb::Status));
+        assert_eq!(find(Method::Post, "/locks/a%2Fb/acquire"), lock("a%2Fb", Verb::Acquire));
+        assert_eq!(find(Method::Post, "/locks/a/renew"), lock("a", Verb::Renew));
+        assert_eq!(find(Method::Post, "/locks/a/release"), lock("a", Verb::Release));
+        for nowhere in ["/", "/lock", "/locks/a/b", "/locks/a/acquire/", "/Health", "/health/", "/locks/a/Acquire"] {
+            assert_eq!(find(Method::Get, nowhere), Err(error::not_found()), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn a_known_path_under_another_method_says_which_are_allowed() {
+        assert_eq!(find(Method::Post, "/health"), Err(error::method_not_allowed(GET)));
+        assert_eq!(find(Method::Get, "/locks/a/acquire"), Err(error::method_not_allowed(POST)));
+        assert_eq!(find(Method::Other, "/locks/a"), Err(error::method_not_allowed(GET)));
+    }
+
+    #[test]
+    fn percent_encoding_is_decoded_once_and_strictly() {
+        assert_eq!(percent_decoded("job-1").as_deref(), Some("job-1"));
+        assert_eq!(percent_decoded("%6aob%2D1").as_deref(), Some("job-1"));
+        assert_eq!(percent_decoded("%2561").as_deref(), Some("%61"));
+        assert_eq!(percent_decoded("%C3%A9").as_deref(), Some("é"));
+        for bad in ["%", "a%6", "%zz", "%+1", "%ff"] {
+            assert_eq!(percent_decoded(bad), None, "{bad}");
+        }
+    }
+}

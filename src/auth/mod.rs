@@ -1,0 +1,104 @@
+//! Who may talk to this server: bearer tokens, of which only the SHA-256 is kept.
+//!
+//! A token is 32 random bytes (or the operator's own choice), so one plain SHA-256 is enough: there is nothing to
+//! guess that a slow hash would protect. At the start [`credentials`] gathers what is configured,
+//! the journal gives each account its number, and [`Principals`] is what the workers ask.
+//!
+//! ```text
+//!   STATIC_TOKENS ─┐
+//!   the file ──────┼─▶ credentials ─▶ journal.accounts ─▶ Principals ─▶ every worker
+//!   local.token ───┘
+//! ```
+
+mod local_token;
+mod principals;
+mod private_file;
+mod static_tokens;
+
+pub use local_token::{NewLocalToken, local_token_path};
+pub use principals::{Principal, Principals};
+pub use static_tokens::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES};
+
+use std::fmt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::TokenSources;
+
+/// The kind of the accounts that `STATIC_TOKENS` and its file name.
+pub const STATIC: &str = "static";
+/// The kind of the one account of a server with nothing configured.
+pub const LOCAL: &str = "local";
+
+/// The SHA-256 of a bearer token: all that is kept of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+/// A token that opens an account, before the account has its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The account's kind: [`STATIC`] or [`LOCAL`].
+    pub kind: &'static str,
+    /// The account's name among its kind.
+    pub external_id: String,
+    /// The token's hash.
+    pub token_hash: TokenHash,
+}
+
+/// What the configuration amounts to.
+#[derive(Debug)]
+pub struct Gathered {
+    /// Every token, none twice; not empty.
+    pub credentials: Vec<Credential>,
+    /// The token that was made just now for the user `local`, to be shown once.
+    pub new_local_token: Option<NewLocalToken>,
+}
+
+/// Why the tokens cannot be used. One line, for whoever starts the server; it never shows a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AuthError(String);
+
+/// Gathers the tokens of all sources; with none configured, reads or makes the token of the user `local`,
+/// beside `database`. Call it with the database's lock held, so that two starts do not make two, and
+/// before the database is opened, so that a first start can be told.
+///
+/// # Errors
+/// A file that cannot be read or that others can read, a token or a name that is none, a token given twice.
+pub fn credentials(sources: &TokenSources, database: &Path) -> Result<Gathered, AuthError> {
+    if sources.inline.is_some() || sources.file.is_some() {
+        return Ok(Gathered { credentials: static_tokens::gather(sources)?, new_local_token: None });
+    }
+    let (token_hash, new_local_token) = local_token::read_or_make(database)?;
+    let local = Credential { kind: LOCAL, external_id: LOCAL.to_owned(), token_hash };
+    Ok(Gathered { credentials: vec![local], new_local_token })
+}
+
+impl TokenHash {
+    /// The hash of a token as it is presented.
+    pub fn of(token: &[u8]) -> TokenHash {
+        TokenHash(Sha256::digest(token).into())
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for TokenHash {
+    fn from(stored: [u8; 32]) -> TokenHash {
+        TokenHash(stored)
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    /// The first bytes only: enough to tell two apart in a test, not enough to check a guess in earnest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenHash({:02x}{:02x}..)", self.0[0], self.0[1])
+    }
+}
+
+#[cfg(test)]
+mod tests;

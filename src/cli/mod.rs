@@ -1,0 +1,76 @@
+//! The command line: which command was typed, and how the process ends. One file per command.
+
+mod serve;
+
+use std::error::Error;
+use std::fmt;
+
+use crate::config::{Args, Command, Config, ConfigError};
+
+/// Why a command has ended other than well. Its text is one line.
+#[derive(Debug)]
+pub enum Failure {
+    /// It was typed wrong: exit code 2, as for a flag that does not exist.
+    Usage(ConfigError),
+    /// It went wrong: exit code 1.
+    Failed(Box<dyn Error>),
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// What went wrong, for stderr and the exit code.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let command = args.command.unwrap_or(Command::Serve(args.serve));
+    match command {
+        Command::Serve(flags) => {
+            let config = Config::new(&flags, &|variable| std::env::var_os(variable)).map_err(Failure::Usage)?;
+            serve::run(config).map_err(Failure::Failed)
+        }
+    }
+}
+
+impl Failure {
+    /// What the process should end with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 2,
+            Failure::Failed(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(error) => write!(f, "{error}; see octostore --help"),
+            Failure::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ServeArgs;
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_a_usage_error_on_one_line() {
+        let serve = ServeArgs { workers: Some("none".into()), ..ServeArgs::default() };
+        for args in [
+            Args { command: None, serve: serve.clone() },
+            Args { command: Some(Command::Serve(serve.clone())), serve: ServeArgs::default() },
+        ] {
+            let failure = run(args).unwrap_err();
+            assert_eq!(failure.exit_code(), 2);
+            let wanted = "--workers is 'none'; it must be a whole number from 1 to 64; see octostore --help";
+            assert_eq!(failure.to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_goes_wrong_later_ends_with_1_and_its_own_words() {
+        let failure = Failure::Failed("the disk is full".into());
+        assert_eq!((failure.exit_code(), failure.to_string()), (1, "the disk is full".to_owned()));
+    }
+}

@@ -1,0 +1,262 @@
+//! `octostore serve`: puts the parts together, and waits for the end.
+
+use std::error::Error;
+use std::io::{self, Write, stderr};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::{panic, process, thread};
+
+use rustix::net::Shutdown;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::auth::{self, Credential, NewLocalToken, Principals};
+use crate::clock::{self, Duration};
+use crate::config::{Config, Driver};
+use crate::database_lock::DatabaseLock;
+use crate::fence::Fence;
+use crate::journal::{Intake, Journal, JournalError, Limits, Recovered, Row, SqliteJournal, Writer};
+use crate::logging::{self, Log};
+use crate::mesh::{Control, Mesh};
+use crate::metrics::JournalMetrics;
+use crate::net::bind::{bind, raise_descriptor_limit};
+use crate::net::runtime::{self, Kind};
+use crate::quota::Quota;
+use crate::sync::{AtomicU32, AtomicU64, Bell, Ordering};
+use crate::worker::{self, Plan, Shared};
+
+/// Descriptors that are not connections: the database, the rings, the bells, the log, and some to spare.
+const OTHER_DESCRIPTORS: u64 = 64;
+/// How long requests in flight may take once the server is told to stop; the journal gets what is left of 5 s.
+const DRAIN_NS: u64 = 3_000_000_000;
+/// How long clients are told 503 after the journal has failed, before the process ends.
+const FAREWELL: Duration = Duration::from_millis(700);
+/// How often the main thread looks after the workers, and how many looks without a sign of life mean that one is stuck.
+const LOOK: Duration = Duration::from_millis(500);
+const LOOKS_WITHOUT_A_SIGN: u32 = 20;
+
+/// What can end the server.
+enum Event {
+    Signal(i32),
+    JournalEnded(Result<(), JournalError>),
+}
+
+/// Serves until a signal comes, or until it cannot go on.
+///
+/// # Errors
+/// Why it could not start, or could not go on. One line that says what to do.
+pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    let log = logging::start(&config.log)?;
+    stop_on_panic();
+    let lock = DatabaseLock::take(&config.database)?;
+    let listener = bind(&config.bind)?;
+    let gathered = auth::credentials(&config.tokens, lock.database())?;
+    if let Some(token) = &gathered.new_local_token {
+        show(token)?;
+    }
+    let mut journal = SqliteJournal::open(lock.database(), Limits::STANDARD)?;
+    let mut recovered = journal.recover()?;
+    let rows = std::mem::take(&mut recovered.locks);
+    tracing::info!("{}: {} locks recovered, after commit {}", lock.database().display(), rows.len(), recovered.last_commit);
+    let principals = principals(&mut journal, &gathered.credentials)?;
+
+    let shared = share(&config, &recovered, principals)?;
+    let (events, inbox) = channel();
+    start_journal(journal, &recovered, &shared, events.clone())?;
+    start_workers(rows, &listener, &shared)?;
+    watch_signals(events)?;
+    tracing::info!("octostore {} listening on http://{}", env!("CARGO_PKG_VERSION"), listener.local_addr()?);
+    wait_for_the_end(&inbox, &listener, &shared, &log)
+}
+
+/// Ends the process when any thread panics: a worker's locks would hang while others go on, and what a half-done
+/// change has left in memory must not be acted on.
+pub fn stop_on_panic() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info);
+        process::abort();
+    }));
+}
+
+/// Shows a token that was made just now: once, on stdout, and never in the log.
+fn show(NewLocalToken { token, path, replaces }: &NewLocalToken) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "\n  Your token (user `local`): {}", token.reveal())?;
+    writeln!(out, "  It is kept in {}, readable by you alone.", path.display())?;
+    if *replaces {
+        writeln!(out, "  The file was missing, so this token is a new one: an earlier one works no longer.")?;
+    }
+    writeln!(out)?;
+    out.flush()
+}
+
+fn principals(journal: &mut SqliteJournal, credentials: &[Credential]) -> Result<Principals, Box<dyn Error>> {
+    let wanted: Vec<(&str, &str)> = credentials.iter().map(|c| (c.kind, &*c.external_id)).collect();
+    let accounts = journal.accounts(&wanted)?;
+    Ok(Principals::new(credentials, &accounts)?)
+}
+
+fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Result<Arc<Shared>, Box<dyn Error>> {
+    let max_connections = affordable_connections(config.max_connections);
+    let driver = choose_driver(config.driver, config.workers, max_connections)?;
+    let bells = (0..config.workers).map(|_| Bell::new(driver.wants_nonblocking())).collect::<io::Result<_>>()?;
+    Ok(Arc::new(Shared {
+        driver,
+        max_connections,
+        timeouts: config.timeouts,
+        mesh: Arc::new(Mesh::new(bells)),
+        intake: Arc::new(Intake::new(config.workers)?),
+        fence: Arc::new(Fence::above(recovered.mark)),
+        quota: Arc::new(Quota::new(principals.account_places(), config.max_locks_per_user)),
+        principals: Arc::new(principals),
+        live: Arc::new(AtomicU32::new(0)),
+        heartbeats: (0..config.workers).map(|_| AtomicU64::new(0)).collect(),
+        process: getrandom::u32()?,
+    }))
+}
+
+/// As many connections as were asked for, or as the system has descriptors for.
+fn affordable_connections(wanted: u32) -> u32 {
+    let descriptors = raise_descriptor_limit();
+    let affordable = u32::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(u32::MAX).max(1);
+    if affordable < wanted {
+        tracing::warn!("{affordable} connections instead of {wanted}: the limit of descriptors is {descriptors} (ulimit -n)");
+    }
+    wanted.min(affordable)
+}
+
+fn choose_driver(wanted: Driver, workers: usize, connections: u32) -> Result<Kind, Box<dyn Error>> {
+    let (kind, why) = match wanted {
+        Driver::Epoll => (Kind::Epoll, "asked for".to_owned()),
+        Driver::IoUring | Driver::Auto => match runtime::probe_io_uring(workers, connections / workers as u32) {
+            Ok(Kind::IoUringPlain) => (Kind::IoUringPlain, "without cooperative task running, which is slower".to_owned()),
+            Ok(kind) => (kind, "with cooperative task running".to_owned()),
+            Err(error) if wanted == Driver::Auto => (Kind::Epoll, format!("because io_uring is not to be had: {error}")),
+            Err(error) => {
+                let text = format!("--driver io-uring: io_uring is not to be had: {error}; use --driver auto or epoll");
+                return Err(text.into());
+            }
+        },
+    };
+    tracing::info!("driver={kind} ({why}), {workers} workers");
+    Ok(kind)
+}
+
+fn start_journal(
+    journal: SqliteJournal,
+    recovered: &Recovered,
+    shared: &Arc<Shared>,
+    events: Sender<Event>,
+) -> Result<(), Box<dyn Error>> {
+    let metrics = Arc::new(JournalMetrics::default());
+    let writer = Writer::new(journal, recovered, shared.intake.clone(), shared.mesh.clone(), metrics)?;
+    thread::Builder::new().name("journal".into()).spawn(move || {
+        let _ = events.send(Event::JournalEnded(writer.run()));
+    })?;
+    Ok(())
+}
+
+fn start_workers(rows: Vec<Row>, listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<()> {
+    let workers = shared.mesh.cores();
+    let mut shares: Vec<Vec<Row>> = (0..workers).map(|_| Vec::with_capacity(rows.len() / workers)).collect();
+    for row in rows {
+        shares[shared.mesh.owner_of(&row.name)].push(row);
+    }
+    listener.set_nonblocking(shared.driver.wants_nonblocking())?; // of all duplicates
+    for (core, rows) in shares.into_iter().enumerate() {
+        worker::spawn(shared.clone(), Plan { core, rows, listener: listener.try_clone()? })?;
+    }
+    Ok(())
+}
+
+fn watch_signals(events: Sender<Event>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let _ = events.send(Event::Signal(signal));
+        }
+    })?;
+    Ok(())
+}
+
+/// Waits for a signal or a failure, looking after the workers meanwhile.
+fn wait_for_the_end(
+    events: &Receiver<Event>,
+    listener: &TcpListener,
+    shared: &Shared,
+    log: &Log,
+) -> Result<(), Box<dyn Error>> {
+    let mut watchdog = Watchdog::new(shared.heartbeats.len());
+    loop {
+        match events.recv_timeout(LOOK) {
+            Ok(Event::Signal(_)) => return drain(events, listener, shared, log),
+            Ok(Event::JournalEnded(end)) => return Err(farewell(end)),
+            Err(RecvTimeoutError::Timeout) => watchdog.look(&shared.heartbeats, log),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the signals' thread has a sender"),
+        }
+    }
+}
+
+/// Accepts no more, lets what is in flight be answered, and closes the journal.
+fn drain(events: &Receiver<Event>, listener: &TcpListener, shared: &Shared, log: &Log) -> Result<(), Box<dyn Error>> {
+    tracing::info!("stopping: no new connections; a second signal stops at once");
+    let _ = rustix::net::shutdown(listener, Shutdown::Both);
+    shared.mesh.inboxes().iter().for_each(|inbox| inbox.send_control(Control::Drain));
+    let until_ns = clock::now_ns() + DRAIN_NS;
+    let mut closed = false;
+    loop {
+        let drained = shared.live.load(Ordering::Relaxed) == 0 || clock::now_ns() >= until_ns;
+        if drained && !std::mem::replace(&mut closed, true) {
+            shared.intake.close();
+        }
+        match events.recv_timeout(Duration::from_millis(10)) {
+            Ok(Event::Signal(signal)) => {
+                log.flush();
+                process::exit(128 + signal);
+            }
+            Ok(Event::JournalEnded(Ok(()))) => {
+                tracing::info!("stopped");
+                log.flush();
+                // Not a return: the workers' runtimes must not be dropped with I/O under way.
+                process::exit(0);
+            }
+            Ok(Event::JournalEnded(end)) => return Err(farewell(end)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// The journal has ended unasked. Clients are told 503 for a moment.
+fn farewell(end: Result<(), JournalError>) -> Box<dyn Error> {
+    let why = end.err().map_or_else(|| "the journal's thread has ended".to_owned(), |error| error.to_string());
+    tracing::error!("nothing more is acknowledged, and the server stops: {why}");
+    thread::sleep(FAREWELL);
+    format!("{why}; everything that was acknowledged is safe, start the server again when this is mended").into()
+}
+
+/// Notices a worker that is stuck: its locks would hang for ever while the others go on.
+struct Watchdog {
+    seen: Vec<(u64, u32)>,
+}
+
+impl Watchdog {
+    fn new(workers: usize) -> Watchdog {
+        Watchdog { seen: vec![(0, 0); workers] }
+    }
+
+    /// Counts looks, not time: a machine that was suspended has missed none.
+    fn look(&mut self, heartbeats: &[AtomicU64], log: &Log) {
+        for (core, (heartbeat, (seen, looks))) in heartbeats.iter().zip(&mut self.seen).enumerate() {
+            let now = heartbeat.load(Ordering::Relaxed);
+            *looks = if now == *seen { *looks + 1 } else { 0 };
+            *seen = now;
+            if *looks >= LOOKS_WITHOUT_A_SIGN {
+                log.flush();
+                let _ = writeln!(stderr(), "octostore: worker {core} is stuck; the server stops, and can be started again");
+                process::abort();
+            }
+        }
+    }
+}

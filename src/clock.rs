@@ -1,0 +1,24 @@
+//! The only reader of the system's clocks.
+//!
+//! Every decision rests on CLOCK_BOOTTIME: it never steps, and it goes on while the machine sleeps, so
+//! a lease does not outlive a suspended laptop. The wall clock is read for people only: `expires_at`,
+//! `Date`, log lines.
+
+pub use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Nanoseconds since boot, suspension included.
+pub fn now_ns() -> u64 {
+    ns(clock_gettime(ClockId::Boottime))
+}
+
+/// Nanoseconds of the wall clock since 1970-01-01 UTC: for people, never for a decision.
+pub fn wall_ns() -> u64 {
+    ns(clock_gettime(ClockId::Realtime))
+}
+
+fn ns(t: Timespec) -> u64 {
+    // Neither clock is before its zero on a machine that runs us; a wall clock set before 1970 shows as 1970.
+    u64::try_from(t.tv_sec).map_or(0, |s| s * 1_000_000_000 + t.tv_nsec as u64)
+}

@@ -1,0 +1,112 @@
+//! The front: what all connections of one worker share, besides the hub.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::api::View;
+use crate::api::health::Health;
+use crate::auth::Principals;
+use crate::clock;
+use crate::config::Timeouts;
+use crate::http::{RequestId, RequestIds, http_date};
+use crate::hub::Hub;
+
+/// Buffers kept for reuse, and the largest that is.
+const SPARES: usize = 64;
+const SPARE_BYTES: usize = 64 << 10;
+
+/// One worker's side towards its clients.
+pub struct Front {
+    /// Where requests go.
+    pub hub: Rc<Hub>,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
+    principals: Arc<Principals>,
+    ids: RefCell<RequestIds>,
+    date: RefCell<Rc<str>>,
+    /// The wall clock less the clock of the deadlines, wrapping; a few milliseconds old.
+    wall_offset_ns: Cell<u64>,
+    now_ns: Cell<u64>,
+    date_s: Cell<u64>,
+    about: Health,
+    started_ns: u64,
+    spares: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Front {
+    /// The front of the worker that `ids` belongs to. `about` says what does not change of the server's health.
+    pub fn new(hub: Rc<Hub>, principals: Arc<Principals>, timeouts: Timeouts, ids: RequestIds, about: Health) -> Front {
+        let front = Front {
+            hub,
+            timeouts,
+            principals,
+            ids: RefCell::new(ids),
+            date: RefCell::new(Rc::from("")),
+            wall_offset_ns: Cell::new(0),
+            now_ns: Cell::new(0),
+            date_s: Cell::new(u64::MAX),
+            about,
+            started_ns: clock::now_ns(),
+            spares: RefCell::default(),
+        };
+        front.look_at_the_clocks();
+        front
+    }
+
+    /// Reads the clocks for everything that may be some milliseconds old: dates, and the deadlines of connections.
+    pub fn look_at_the_clocks(&self) {
+        let (now_ns, wall_ns) = (clock::now_ns(), clock::wall_ns());
+        self.now_ns.set(now_ns);
+        self.wall_offset_ns.set(wall_ns.wrapping_sub(now_ns));
+        let wall_s = wall_ns / 1_000_000_000;
+        if self.date_s.replace(wall_s) != wall_s {
+            self.date.replace(http_date(wall_s).into());
+        }
+    }
+
+    /// Now, some milliseconds old: for the deadlines of connections, never for one of a lease.
+    pub fn recent_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    /// The accounts and their tokens.
+    pub fn principals(&self) -> &Principals {
+        &self.principals
+    }
+
+    /// What an answer needs to be written at `now_ns`.
+    pub fn view(&self, now_ns: u64) -> View<'_> {
+        View { now_ns, wall_ns: now_ns.wrapping_add(self.wall_offset_ns.get()), principals: &self.principals }
+    }
+
+    /// The id of one more request.
+    pub fn request_id(&self) -> RequestId {
+        self.ids.borrow_mut().mint()
+    }
+
+    /// The Date header's value.
+    pub fn date(&self) -> Rc<str> {
+        self.date.borrow().clone()
+    }
+
+    /// What a healthy server says.
+    pub fn health(&self) -> Health {
+        let uptime_seconds = (clock::now_ns() - self.started_ns) / 1_000_000_000;
+        Health { uptime_seconds, ..self.about }
+    }
+
+    /// An empty buffer, perhaps one that was used before: an idle connection keeps none.
+    pub fn buffer(&self) -> Vec<u8> {
+        self.spares.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn recycle(&self, mut buffer: Vec<u8>) {
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES && (1..=SPARE_BYTES).contains(&buffer.capacity()) {
+            buffer.clear();
+            spares.push(buffer);
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The hub: where one core's requests, asks, answers and commits meet.
+//!
+//! Everything a worker does to locks goes through its hub, on its own thread. [`Hub::send`] applies a
+//! command to this core's shard, or hands it to the owner's; [`Pending`] is the place where the
+//! connection waits, first for the owner's answer, then for the owner's watermark.
+//!
+//! Work happens in *turns*. Whatever begins a turn calls [`Hub::begin_turn`]; when the worker's run
+//! queue is empty the worker calls [`Hub::end_turn`], which serves the inbox, hands the turn's changes
+//! to the journal in one batch, releases what has become durable, and goes to sleep: says so at the gate, looks
+//! once more, and only then lets the runtime park. So "asleep" means "no turn in progress", and one
+//! ring per sleep is enough for asks, answers and commits alike.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::clock;
+use crate::journal::Intake;
+use crate::lease::{Command, Seq, UserId};
+use crate::mesh::{Answer, Answered, Ask, Control, Mesh, OUTSTANDING, Query, What};
+use crate::shard::{Overloaded, Shard};
+use crate::tickets::Tickets;
+
+/// Asks served in one turn; the others' clients wait, this core's own go first.
+const ASKS_PER_TURN: usize = 512;
+/// Expiries in one turn.
+const SWEEP_PER_TURN: usize = 512;
+/// A probe of the journal answers for this long.
+const PROBE_NS: u64 = 1_000_000_000;
+
+/// One core's meeting point. Not shared: each worker has its own.
+pub struct Hub {
+    core: usize,
+    shard: RefCell<Shard>,
+    mesh: Arc<Mesh>,
+    intake: Arc<Intake>,
+    tickets: RefCell<Tickets<Rc<Parcel>>>,
+    /// Per owner: who waits for its watermark.
+    held: RefCell<Box<[Held]>>,
+    turn: Turn,
+    probed: Cell<Option<(u64, Seq)>>,
+    draining: Cell<bool>,
+}
+
+/// An answer on its way to a connection.
+pub struct Pending {
+    owner: usize,
+    state: State,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Too much is waiting, here or at the owner or for the disk. Nothing was applied.
+    Overloaded,
+    /// The journal has failed. Whether it was applied will be known after the restart.
+    JournalFailed,
+}
+
+enum State {
+    Refused,
+    Away(Rc<Parcel>),
+    Here(Answered),
+    Taken,
+}
+
+#[derive(Default)]
+struct Parcel {
+    answer: Cell<Option<Answered>>,
+    waiter: Cell<Option<Waker>>,
+}
+
+#[derive(Default)]
+struct Held {
+    waiters: Vec<(Seq, Waker)>,
+    /// The watermark when the waiters were last looked through.
+    seen: Seq,
+}
+
+/// A question whether commits succeed.
+pub struct Probe {
+    rests_on: Seq,
+}
+
+/// What the turn in progress is about to do at its end.
+#[derive(Default)]
+struct Turn {
+    /// The worker's main future: waking it asks for an end of the turn.
+    end: RefCell<Option<Waker>>,
+    end_is_due: Cell<bool>,
+    asleep: Cell<bool>,
+    /// A task was woken: it runs before the worker sleeps, and begins a turn of its own.
+    woke: Cell<bool>,
+    /// Neighbours that something was posted to, one bit each.
+    posted: Cell<u64>,
+    /// A batch was handed over.
+    handed_over: Cell<bool>,
+    sweep_is_due: Cell<bool>,
+}
+
+impl Hub {
+    /// The hub of core number `core`.
+    pub fn new(core: usize, shard: Shard, mesh: Arc<Mesh>, intake: Arc<Intake>) -> Hub {
+        let cores = mesh.cores();
+        assert!(cores <= 64, "neighbours are bits of a u64");
+        Hub {
+            core,
+            shard: RefCell::new(shard),
+            mesh,
+            intake,
+            tickets: RefCell::new(Tickets::new(OUTSTANDING)),
+            held: RefCell::new((0..cores).map(|_| Held::default()).collect()),
+            turn: Turn::default(),
+            probed: Cell::new(None),
+            draining: Cell::new(false),
+        }
+    }
+
+    /// Applies a command here, or sends it to the core that owns the name. `now_ns` must have been read after
+    /// the command arrived.
+    pub fn send(&self, now_ns: u64, command: &Command<'_>) -> Pending {
+        self.begin_turn();
+        let owner = self.mesh.owner_of(command.name);
+        if owner != self.core {
+            return self.ask(owner, command.user, What::lock(command));
+        }
+        let state = match self.shard.borrow_mut().handle(now_ns, command) {
+            Ok(reply) => State::Here(Answered::Lock(Ok(reply))),
+            Err(Overloaded) => State::Refused,
+        };
+        Pending { owner, state }
+    }
+
+    /// Asks every core for its share of a list.
+    pub fn send_list(&self, user: UserId, query: &Query) -> Vec<Pending> {
+        self.begin_turn();
+        let share = |owner| {
+            if owner != self.core {
+                return self.ask(owner, user, What::List(Box::new(query.clone())));
+            }
+            Pending { owner, state: State::Here(self.list(user, query)) }
+        };
+        (0..self.mesh.cores()).map(share).collect()
+    }
+
+    /// Asks the journal whether a commit succeeds: settles once one has. One commit a second answers for all who ask.
+    pub fn send_probe(&self) -> Probe {
+        self.begin_turn();
+        let now_ns = clock::now_ns();
+        let rests_on = match self.probed.get() {
+            Some((at_ns, seq)) if now_ns - at_ns < PROBE_NS => seq,
+            _ => {
+                let seq = self.shard.borrow_mut().probe();
+                self.probed.set(Some((now_ns, seq)));
+                seq
+            }
+        };
+        Probe { rests_on }
+    }
+
+    /// The answer, once it is here and everything it shows is durable; None before.
+    pub fn settled(&self, pending: &mut Pending) -> Option<Result<Answered, Unavailable>> {
+        self.begin_turn();
+        if self.intake.has_failed() {
+            return Some(Err(Unavailable::JournalFailed));
+        }
+        if let State::Away(parcel) = &pending.state {
+            pending.state = State::Here(parcel.answer.take()?);
+        }
+        match &pending.state {
+            State::Here(Answered::Lock(Err(Overloaded))) | State::Refused => return Some(Err(Unavailable::Overloaded)),
+            State::Here(answered) if answered.rests_on() > self.intake.watermark(pending.owner).durable() => return None,
+            _ => {}
+        }
+        match std::mem::replace(&mut pending.state, State::Taken) {
+            State::Here(answered) => Some(Ok(answered)),
+            _ => unreachable!("an answer is taken once"),
+        }
+    }
+
+    /// Has `waker` woken when [`Hub::settled`] may have news. The woken task must ask it again, whatever else it does:
+    /// the turn in progress counts on it.
+    pub fn wake_when_settled(&self, pending: &Pending, waker: &Waker) {
+        match &pending.state {
+            State::Away(parcel) => parcel.waiter.set(Some(waker.clone())),
+            State::Here(answered) => self.hold(pending.owner, answered.rests_on(), waker),
+            State::Refused | State::Taken => unreachable!("nobody waits for what is settled"),
+        }
+    }
+
+    /// Ready once a commit has succeeded since the probe was sent.
+    pub fn poll_probe(&self, probe: &Probe, cx: &mut Context<'_>) -> Poll<Result<(), Unavailable>> {
+        self.begin_turn();
+        if self.intake.has_failed() {
+            return Poll::Ready(Err(Unavailable::JournalFailed));
+        }
+        if self.intake.watermark(self.core).durable() >= probe.rests_on {
+            return Poll::Ready(Ok(()));
+        }
+        self.hold(self.core, probe.rests_on, cx.waker());
+        Poll::Pending
+    }
+
+    /// Something happened: this turn will have an end. Cheap, and harmless twice.
+    pub fn begin_turn(&self) {
+        if !self.turn.end_is_due.replace(true) {
+            if self.turn.asleep.replace(false) {
+                self.mesh.inbox(self.core).gate().rouse();
+            }
+            if let Some(end) = &*self.turn.end.borrow() {
+                end.wake_by_ref();
+            }
+        }
+    }
+
+    /// Lets the next end of a turn look for leases that have run out.
+    pub fn sweep_soon(&self) {
+        self.turn.sweep_is_due.set(true);
+        self.begin_turn();
+    }
+
+    /// The end of a turn: see the module's text. The worker polls it when its run queue is empty.
+    pub fn end_turn(&self, cx: &mut Context<'_>) {
+        let turn = &self.turn;
+        if turn.end.borrow().is_none() {
+            turn.end.replace(Some(cx.waker().clone()));
+        }
+        turn.end_is_due.set(false);
+        turn.woke.set(false);
+        let gate = self.mesh.inbox(self.core).gate();
+        loop {
+            let mut more = self.serve_inbox();
+            more |= self.sweep();
+            self.release();
+            let waits_for_room = !self.hand_over();
+            self.knock_at_neighbours();
+            if turn.woke.get() {
+                break; // the woken tasks run now, and their turn ends here again
+            }
+            if more {
+                gate.bell().ring(); // go on after the I/O that is ready by now
+                break;
+            }
+            turn.asleep.set(true);
+            gate.doze(waits_for_room || self.somebody_waits());
+            if !self.has_news() {
+                break;
+            }
+            turn.asleep.set(false);
+            gate.rouse();
+        }
+        // After the doze, so that the journal finds this core asleep and does not wait for more from it.
+        if turn.handed_over.take() {
+            self.intake.gate().knock();
+        }
+    }
+
+    /// Whether the server is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Whether the journal has failed, so that nothing can be acknowledged any more.
+    pub fn has_failed(&self) -> bool {
+        self.intake.has_failed()
+    }
+
+    /// How many cores there are.
+    pub fn cores(&self) -> usize {
+        self.mesh.cores()
+    }
+
+    fn ask(&self, owner: usize, user: UserId, what: What) -> Pending {
+        let parcel = Rc::new(Parcel::default());
+        let Ok(ticket) = self.tickets.borrow_mut().open(parcel.clone()) else {
+            return Pending { owner, state: State::Refused };
+        };
+        let ask = Ask { ticket, origin: self.core as u16, user, what };
+        let state = match self.mesh.inbox(owner).post_ask(ask) {
+            Ok(()) => {
+                self.turn.posted.set(self.turn.posted.get() | 1 << owner);
+                State::Away(parcel)
+            }
+            Err(ask) => {
+                self.tickets.borrow_mut().settle(ask.ticket);
+                State::Refused
+            }
+        };
+        Pending { owner, state }
+    }
+
+    /// Takes what has arrived; true if asks remain.
+    fn serve_inbox(&self) -> bool {
+        let inbox = self.mesh.inbox(self.core);
+        while let Some(Control::Drain) = inbox.take_control() {
+            self.draining.set(true);
+        }
+        while let Some(Answer { ticket, body, .. }) = inbox.take_answer() {
+            if let Some(parcel) = self.tickets.borrow_mut().settle(ticket) {
+                parcel.answer.set(Some(body));
+                if let Some(waiter) = parcel.waiter.take() {
+                    self.wake(&waiter);
+                }
+            }
+        }
+        for _ in 0..ASKS_PER_TURN {
+            let Some(ask) = inbox.take_ask() else { return false };
+            self.serve(ask);
+        }
+        true
+    }
+
+    fn serve(&self, Ask { ticket, origin, user, what }: Ask) {
+        let body = match what {
+            What::Lock { name, op } => {
+                // Read after the ask was taken: a deadline rests on it.
+                let now_ns = clock::now_ns();
+                let command = Command { user, name: &name, op: op.map(|metadata| &**metadata) };
+                Answered::Lock(self.shard.borrow_mut().handle(now_ns, &command))
+            }
+            What::List(query) => self.list(user, &query),
+        };
+        self.mesh.inbox(origin.into()).post_answer(Answer { ticket, body });
+        self.turn.posted.set(self.turn.posted.get() | 1 << origin);
+    }
+
+    /// This core's share of a list: one row more than the page shows, which tells whether there is a next one.
+    fn list(&self, user: UserId, query: &Query) -> Answered {
+        Answered::List(self.shard.borrow().list(user, &query.prefix, query.after.as_deref(), query.limit + 1))
+    }
+
+    /// Ends what has run out, if that is due; true if more is to be done.
+    fn sweep(&self) -> bool {
+        let mut shard = self.shard.borrow_mut();
+        // Without room in the batch it stays due: the commit that makes room begins a turn.
+        let more = self.turn.sweep_is_due.get() && shard.has_room() && !shard.sweep(clock::now_ns(), SWEEP_PER_TURN);
+        self.turn.sweep_is_due.set(self.turn.sweep_is_due.get() && (more || !shard.has_room()));
+        more
+    }
+
+    /// Wakes the connections whose answers have become durable, and forgets what is durably gone.
+    fn release(&self) {
+        self.shard.borrow_mut().forget(self.intake.watermark(self.core).durable());
+        let failed = self.intake.has_failed();
+        for (owner, held) in self.held.borrow_mut().iter_mut().enumerate() {
+            let durable = self.intake.watermark(owner).durable();
+            if failed || (durable != held.seen && !held.waiters.is_empty()) {
+                held.waiters.retain(|(rests_on, waiter)| {
+                    let ready = failed || *rests_on <= durable;
+                    if ready {
+                        self.wake(waiter);
+                    }
+                    !ready
+                });
+            }
+            held.seen = durable;
+        }
+    }
+
+    /// Hands this turn's changes to the journal; false if they have to wait for room.
+    fn hand_over(&self) -> bool {
+        let mut shard = self.shard.borrow_mut();
+        if shard.has_changes() {
+            if !shard.hand_over(self.core, &self.intake) {
+                return false;
+            }
+            self.turn.handed_over.set(true);
+        }
+        true
+    }
+
+    fn knock_at_neighbours(&self) {
+        let mut posted = self.turn.posted.take();
+        while posted != 0 {
+            self.mesh.inbox(posted.trailing_zeros() as usize).gate().knock();
+            posted &= posted - 1;
+        }
+    }
+
+    /// The second look, after the doze: whether anything came that its sender may have thought us awake for.
+    fn has_news(&self) -> bool {
+        let news = |(owner, held): (usize, &Held)| {
+            !held.waiters.is_empty() && self.intake.watermark(owner).durable() != held.seen
+        };
+        !self.mesh.inbox(self.core).is_empty()
+            || self.held.borrow().iter().enumerate().any(news)
+            || (self.shard.borrow().has_changes() && self.intake.has_room(self.core))
+            || (self.intake.has_failed() && self.somebody_waits())
+    }
+
+    fn somebody_waits(&self) -> bool {
+        self.held.borrow().iter().any(|held| !held.waiters.is_empty())
+    }
+
+    fn hold(&self, owner: usize, rests_on: Seq, waker: &Waker) {
+        self.held.borrow_mut()[owner].waiters.push((rests_on, waker.clone()));
+    }
+
+    fn wake(&self, waiter: &Waker) {
+        self.turn.woke.set(true);
+        waiter.wake_by_ref();
+    }
+}

@@ -1,0 +1,166 @@
+//! The way from the workers into the journal: one lane per core, one gate, one watermark per core.
+//!
+//! A worker gathers the changes of its turn in a [`Batch`] and hands it over at the turn's end, if its
+//! lane has room; if not, the batch goes on growing up to its bound, and then the worker refuses
+//! commands. So while a sync hangs, what waits for it stays bounded.
+
+use std::io;
+
+use super::record::encode;
+use crate::fence::FencingToken;
+use crate::handoff::Gate;
+use crate::lease::{Change, Seq};
+use crate::sync::{ArrayQueue, AtomicBool, Bell, Ordering};
+use crate::watermark::Watermark;
+
+/// Batches on their way, per core.
+const LANE: usize = 16;
+/// A batch this large takes no more commands.
+pub(super) const BATCH_BYTES: usize = 256 << 10;
+/// The most that one command adds: an expiry and a grant, names and metadata at their longest.
+const COMMAND_BYTES: usize = 2 << 10;
+
+const _: () = assert!(2 * (crate::lease::MAX_NAME_BYTES + 64) + crate::lease::MAX_METADATA_BYTES < COMMAND_BYTES);
+
+/// The changes of one core that are handed over at once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The changes, encoded, in order.
+    pub records: Vec<u8>,
+    /// How many.
+    pub changes: u32,
+    /// The number of the last one.
+    pub last: Seq,
+    /// The highest fencing token minted for them; 0 if none was. Taken when minted, before anything is left out.
+    pub mark: u64,
+    /// Nothing is in it, but somebody wants to know whether a commit succeeds.
+    pub probe: bool,
+}
+
+impl Batch {
+    /// Appends a change.
+    pub fn push(&mut self, seq: Seq, change: &Change<'_>) {
+        encode(&mut self.records, change);
+        self.changes += 1;
+        self.last = seq;
+    }
+
+    /// Notes a token as minted, whatever becomes of the change it was minted for.
+    pub fn minted(&mut self, token: FencingToken) {
+        self.mark = self.mark.max(token.get());
+    }
+
+    /// Whether one more command's changes find room.
+    pub fn has_room(&self) -> bool {
+        self.records.len() + COMMAND_BYTES <= BATCH_BYTES
+    }
+
+    /// How many expiries find room, leaving that of one command.
+    pub fn room_for_expiries(&self) -> usize {
+        (BATCH_BYTES - COMMAND_BYTES).saturating_sub(self.records.len()) / (crate::lease::MAX_NAME_BYTES + 64)
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.changes == 0 && !self.probe
+    }
+}
+
+struct Lane {
+    batches: ArrayQueue<Batch>,
+    /// Emptied buffers on their way back.
+    spares: ArrayQueue<Vec<u8>>,
+    watermark: Watermark,
+}
+
+/// What workers and the journal's thread share.
+pub struct Intake {
+    lanes: Box<[Lane]>,
+    gate: Gate,
+    failed: AtomicBool,
+    closing: AtomicBool,
+}
+
+impl Intake {
+    /// Lanes for so many cores.
+    ///
+    /// # Errors
+    /// No descriptor for the bell.
+    pub fn new(cores: usize) -> io::Result<Intake> {
+        let lane =
+            |_| Lane { batches: ArrayQueue::new(LANE), spares: ArrayQueue::new(LANE), watermark: Watermark::new() };
+        Ok(Intake {
+            lanes: (0..cores).map(lane).collect(),
+            gate: Gate::new(Bell::new(true)?),
+            failed: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    /// How many cores there are.
+    pub fn cores(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Hands a core's batch over and leaves an empty one; false, and the batch stays, if the lane is full. Knock afterwards.
+    pub fn hand_over(&self, core: usize, batch: &mut Batch) -> bool {
+        if !self.has_room(core) {
+            return false;
+        }
+        let lane = &self.lanes[core];
+        let spare = lane.spares.pop().unwrap_or_default();
+        let full = std::mem::replace(batch, Batch { records: spare, ..Batch::default() });
+        assert!(lane.batches.push(full).is_ok(), "core {core} is not alone in its lane");
+        true
+    }
+
+    /// Whether a core's lane has room. Only that core pushes, so for it a yes stays true.
+    pub fn has_room(&self, core: usize) -> bool {
+        !self.lanes[core].batches.is_full()
+    }
+
+    /// The oldest batch of a core. For the journal's thread.
+    pub(super) fn take(&self, core: usize) -> Option<Batch> {
+        self.lanes[core].batches.pop()
+    }
+
+    /// Gives a buffer back to the core it came from.
+    pub(super) fn give_back(&self, core: usize, mut records: Vec<u8>) {
+        records.clear();
+        let _ = self.lanes[core].spares.push(records); // a full lane of spares: let it go
+    }
+
+    /// Whether any batch waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.batches.is_empty())
+    }
+
+    /// How far a core's changes are durable.
+    pub fn watermark(&self, core: usize) -> &Watermark {
+        &self.lanes[core].watermark
+    }
+
+    /// The gate of the journal's thread.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Whether the journal has failed. Then no watermark rises any more, and the process is about to end.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire) // pairs with `fail`
+    }
+
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Release); // pairs with `has_failed`
+    }
+
+    /// Asks the journal's thread to commit what there is, to tidy up, and to end.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release); // pairs with `is_closing`
+        self.gate.knock();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire) // pairs with `close`
+    }
+}

@@ -1,0 +1,229 @@
+//! The journal in memory: the contract without a disk, for simulation.
+//!
+//! A [`Disk`] is what survives. A [`MemoryJournal`] is one run of the process on it: opening the disk
+//! again is a crash and a restart, after which the earlier run's journal only fails. A call can be made
+//! to fail before or after it takes effect, which is all that a caller can ever see of a broken disk.
+//!
+//! Commits are kept encoded, in slots, with checksums, and recovery is the very code that reads the
+//! database: a simulated crash replays through it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use super::recovery::{self, Meta, Stored, checksum};
+use super::ring::{Limits, Ring};
+use super::{Account, Commit, Journal, JournalError, Recovered, Room, Row, RowChange};
+use crate::lease::{LockName, UserId};
+use crate::sync::Arc;
+
+/// A call that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// [`Journal::accounts`].
+    Accounts,
+    /// [`Journal::append`].
+    Append,
+    /// [`Journal::fold`].
+    Fold,
+    /// [`Journal::probe`].
+    Probe,
+}
+
+/// What a call that fails has done to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Everything: the crash came after the sync, before the return.
+    Whole,
+}
+
+/// What survives a crash. A clone is the same disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    stored: Arc<Mutex<Content>>,
+}
+
+#[derive(Debug)]
+struct Content {
+    limits: Limits,
+    meta: Meta,
+    slots: BTreeMap<u64, Stored>,
+    rows: BTreeMap<LockName, Row>,
+    accounts: Vec<Account>,
+    /// The run that may write; earlier ones have crashed.
+    run: u64,
+    faults: Vec<(Call, Effect)>,
+}
+
+impl Disk {
+    /// An empty disk.
+    pub fn new(limits: Limits) -> Disk {
+        let content = Content {
+            limits,
+            meta: Meta::default(),
+            slots: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            accounts: Vec::new(),
+            run: 0,
+            faults: Vec::new(),
+        };
+        Disk { stored: Arc::new(Mutex::new(content)) }
+    }
+
+    /// Makes the next `call` fail, having done `effect`, and the run with it: only another one can go on.
+    pub fn fail_next(&self, call: Call, effect: Effect) {
+        self.content().faults.push((call, effect));
+    }
+
+    /// The disk as it is now, apart from this one: what a copy or a backup holds.
+    pub fn image(&self) -> Disk {
+        let content = self.content();
+        let copy = Content {
+            limits: content.limits,
+            meta: content.meta,
+            slots: content.slots.clone(),
+            rows: content.rows.clone(),
+            accounts: content.accounts.clone(),
+            run: 0,
+            faults: Vec::new(),
+        };
+        Disk { stored: Arc::new(Mutex::new(copy)) }
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // A caller that panicked, a failed test, has left whole values: nothing below panics between two writes.
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One run on a [`Disk`].
+#[derive(Debug)]
+pub struct MemoryJournal {
+    disk: Disk,
+    run: u64,
+    ring: Ring,
+}
+
+impl MemoryJournal {
+    /// A start on `disk`. If another journal was open on it, that one has crashed.
+    pub fn on(disk: &Disk) -> MemoryJournal {
+        let mut content = disk.content();
+        content.run += 1;
+        let run = content.run;
+        drop(content);
+        MemoryJournal { disk: disk.clone(), run, ring: Ring::unread() }
+    }
+
+    /// Does `work` on the disk, unless the run has crashed or the call is to fail.
+    fn call<T>(
+        &self,
+        call: Option<Call>,
+        work: impl FnOnce(&mut Content) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut content = self.disk.content();
+        if content.run != self.run {
+            return Err(JournalError::Failed("this run of the journal has crashed".to_owned()));
+        }
+        let planned = content.faults.iter().position(|(planned, _)| Some(*planned) == call);
+        let Some((_, effect)) = planned.map(|at| content.faults.remove(at)) else { return work(&mut content) };
+        if effect == Effect::Whole {
+            work(&mut content)?;
+        }
+        content.run += 1;
+        Err(JournalError::Failed("the simulated disk has failed".to_owned()))
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn recover(&mut self) -> Result<Recovered, JournalError> {
+        let (recovered, ring) = self.call(None, |content| {
+            let commits = recovery::untrimmed(content.meta, content.slots.values().cloned().collect())?;
+            let live = commits.iter().map(|commit| (commit.slot, commit.records.len() as u64));
+            let ring = Ring::new(content.limits, content.meta.last_commit, live);
+            let rows = content.rows.values().cloned().map(Ok);
+            Ok((recovery::replay(content.meta, commits, content.accounts.len(), rows)?, ring))
+        })?;
+        self.ring = ring;
+        Ok(recovered)
+    }
+
+    fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
+        self.call(Some(Call::Accounts), |content| {
+            for (kind, external_id) in wanted {
+                let known = |account: &Account| account.kind == *kind && account.external_id == *external_id;
+                if !content.accounts.iter().any(known) {
+                    let id = content.accounts.len() as u32;
+                    // Not random, so that a simulation is the same each time.
+                    let public_id = Uuid::from_u128(0x6f63_746f_0000_4000_8000_0000_0000_0000 + u128::from(id));
+                    let (kind, external_id) = ((*kind).to_owned(), (*external_id).to_owned());
+                    content.accounts.push(Account { id: UserId(id), public_id, kind, external_id });
+                }
+            }
+            Ok(content.accounts.clone())
+        })
+    }
+
+    fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {
+        let slot = self.ring.slot_for(commit)?;
+        let Commit { number, mark, records } = *commit;
+        self.call(Some(Call::Append), |content| {
+            let stored = Stored { slot, number, mark, checksum: checksum(commit), records: records.to_vec() };
+            let before = content.slots.insert(slot, stored);
+            assert!(
+                before.is_none_or(|before| before.number <= content.meta.trimmed_through),
+                "slot {slot} holds a commit that is not trimmed"
+            );
+            content.meta.mark = content.meta.mark.max(mark);
+            content.meta.last_commit = number;
+            Ok(())
+        })?;
+        self.ring.appended(slot, records.len());
+        Ok(())
+    }
+
+    fn fold(&mut self, rows: &[RowChange], mark: u64, through: u64) -> Result<(), JournalError> {
+        self.ring.check_trim(through)?;
+        self.call(Some(Call::Fold), |content| {
+            let unknown = |change: &&RowChange| {
+                matches!(change, RowChange::Put(row) if row.user.0 as usize >= content.accounts.len())
+            };
+            if let Some(change) = rows.iter().find(unknown) {
+                return Err(JournalError::Failed(format!("the row names an account that is none: {change:?}")));
+            }
+            for change in rows {
+                match change {
+                    RowChange::Put(row) => _ = content.rows.insert(row.name.clone(), row.clone()),
+                    RowChange::Delete(name) => _ = content.rows.remove(name),
+                }
+            }
+            content.meta.mark = content.meta.mark.max(mark);
+            content.meta.trimmed_through = content.meta.trimmed_through.max(through);
+            Ok(())
+        })?;
+        self.ring.trimmed(through);
+        Ok(())
+    }
+
+    fn room(&self) -> Room {
+        self.ring.room()
+    }
+
+    fn probe(&mut self) -> Result<(), JournalError> {
+        self.call(Some(Call::Probe), |_| Ok(()))
+    }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        self.ring = Ring::unread();
+        self.call(None, |content| {
+            content.run += 1;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -1,0 +1,83 @@
+use super::super::contract::{LIMITS, Site, keeps_the_contract};
+use super::*;
+
+struct OnDisk(Disk);
+
+impl Site for OnDisk {
+    type J = MemoryJournal;
+    fn start(&mut self) -> MemoryJournal {
+        MemoryJournal::on(&self.0)
+    }
+}
+
+fn started(disk: &Disk) -> (MemoryJournal, Recovered) {
+    let mut journal = MemoryJournal::on(disk);
+    let recovered = journal.recover().unwrap();
+    (journal, recovered)
+}
+
+fn commit(number: u64) -> Commit<'static> {
+    Commit { number, mark: number, records: b"" }
+}
+
+#[test]
+fn the_journal_in_memory_keeps_the_contract() {
+    keeps_the_contract(|| OnDisk(Disk::new(LIMITS)));
+}
+
+#[test]
+fn a_call_that_fails_has_had_no_effect_or_all_of_it() {
+    for (effect, last_commit) in [(Effect::Nothing, 1), (Effect::Whole, 2)] {
+        let disk = Disk::new(LIMITS);
+        let (mut journal, _) = started(&disk);
+        journal.append(&commit(1)).unwrap();
+        disk.fail_next(Call::Append, effect);
+        journal.probe().unwrap();
+        assert!(journal.append(&commit(2)).is_err());
+        assert_eq!(started(&disk).1.last_commit, last_commit);
+    }
+    for (effect, tail) in [(Effect::Nothing, 1), (Effect::Whole, 0)] {
+        let disk = Disk::new(LIMITS);
+        let (mut journal, _) = started(&disk);
+        journal.append(&commit(1)).unwrap();
+        disk.fail_next(Call::Fold, effect);
+        assert!(journal.fold(&[], 9, 1).is_err());
+        let found = started(&disk).1;
+        assert_eq!((found.tail.len(), found.mark), (tail, if tail == 0 { 9 } else { 1 }));
+    }
+}
+
+#[test]
+fn a_run_that_has_failed_fails_for_ever() {
+    let disk = Disk::new(LIMITS);
+    for call in [Call::Probe, Call::Accounts] {
+        let (mut journal, _) = started(&disk);
+        disk.fail_next(call, Effect::Nothing);
+        assert!(match call {
+            Call::Probe => journal.probe().is_err(),
+            _ => journal.accounts(&[("static", "ada")]).is_err(),
+        });
+        assert!(journal.probe().is_err() && journal.append(&commit(1)).is_err() && journal.fold(&[], 0, 0).is_err());
+    }
+    assert_eq!(started(&disk).1, Recovered::default());
+}
+
+#[test]
+fn a_second_start_ends_the_first_run() {
+    let disk = Disk::new(LIMITS);
+    let (mut first, _) = started(&disk);
+    let (mut second, _) = started(&disk);
+    assert!(first.append(&commit(1)).is_err());
+    second.append(&commit(1)).unwrap();
+}
+
+#[test]
+fn an_image_does_not_see_what_comes_later() {
+    let disk = Disk::new(LIMITS);
+    let (mut journal, _) = started(&disk);
+    journal.append(&commit(1)).unwrap();
+    let image = disk.image();
+    journal.append(&commit(2)).unwrap();
+    assert_eq!(started(&image).1.last_commit, 1);
+    assert_eq!(started(&disk).1.last_commit, 2);
+}

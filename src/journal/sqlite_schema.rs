@@ -1,0 +1,235 @@
+//! The database file: its tables, how it is opened, and what its errors mean to an operator.
+//!
+//! One connection, in exclusive mode, owns the file from open to close: no `-shm` file, and no lock to
+//! take for a commit. The mode is set before the first read, and the file's identity is looked at
+//! before anything in it is changed.
+//!
+//! A connection that is merely dropped leaves the file and its `-wal` as a crash would
+//! (NO_CKPT_ON_CLOSE); only [`close`] merges them, and then one file is left.
+//!
+//! There is no `quick_check` at the start: recovery reads every row of every table that counts, checks
+//! each field, the order of the names and each commit's checksum, and SQLite checks the form of each page
+//! on the way. What that leaves out (the list of free pages) would cost as much again.
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
+
+use super::JournalError;
+
+/// `application_id` in the file's header, so that `file` and others can tell it: "Octo".
+pub(super) const APPLICATION_ID: i32 = 0x4f63_746f;
+/// `user_version`: of the tables, and of the bytes in `journal.records`.
+pub(super) const SCHEMA_VERSION: i32 = 1;
+
+/// SQLite's page cache, in KiB: the upper pages of a table of millions of rows, and the hot lower ones.
+const CACHE_KIB: u32 = 16 * 1024;
+
+/// The least that a database of ours has: one page, of SQLite's usual size.
+const PAGE_BYTES: u64 = 4096;
+
+const SCHEMA: &str = "
+CREATE TABLE meta (                       -- one row
+    only             INTEGER PRIMARY KEY CHECK (only = 1),
+    mark             INTEGER NOT NULL CHECK (mark BETWEEN 0 AND 9007199254740991), -- highest fencing token minted
+    last_commit      INTEGER NOT NULL CHECK (last_commit >= 0),
+    trimmed_through  INTEGER NOT NULL CHECK (trimmed_through BETWEEN 0 AND last_commit), -- these are in the rows
+    wal_holds_more   INTEGER NOT NULL CHECK (wal_holds_more IN (0, 1)), -- newer commits were written to the -wal file
+    probe            INTEGER NOT NULL     -- changes when the disk is probed
+) STRICT;
+INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0);
+
+CREATE TABLE accounts (
+    id           INTEGER PRIMARY KEY CHECK (id BETWEEN 0 AND 4294967295),
+    public_id    TEXT NOT NULL UNIQUE CHECK (length(public_id) = 36),
+    kind         TEXT NOT NULL CHECK (kind <> ''),
+    external_id  TEXT NOT NULL,
+    created_at   TEXT NOT NULL,
+    UNIQUE (kind, external_id)
+) STRICT;
+
+CREATE TABLE locks (                      -- as of commit meta.trimmed_through, or later
+    name         TEXT NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 128 AND name NOT GLOB '*[^a-zA-Z0-9.-]*'),
+    user_id      INTEGER NOT NULL REFERENCES accounts (id),
+    lease_id     TEXT NOT NULL CHECK (length(lease_id) = 36),
+    token        INTEGER NOT NULL CHECK (token BETWEEN 1 AND 9007199254740991),
+    ttl_seconds  INTEGER NOT NULL CHECK (ttl_seconds BETWEEN 1 AND 3600),
+    metadata     TEXT CHECK (length(CAST(metadata AS BLOB)) <= 1024)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE journal (                    -- the commits after meta.trimmed_through count; others are dead
+    slot      INTEGER PRIMARY KEY,
+    number    INTEGER NOT NULL CHECK (number > 0),
+    mark      INTEGER NOT NULL CHECK (mark >= 0),
+    checksum  INTEGER NOT NULL,           -- CRC-32 of number, mark (8 bytes each, little-endian) and records
+    records   BLOB NOT NULL
+) STRICT;
+";
+
+/// Opens the database at `path`, or makes one.
+///
+/// # Errors
+/// What is in the way, and what to do.
+pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
+    let wal_bytes = look_around(path)?;
+    // NO_MUTEX: one thread has the connection. The path is absolute, so that none is read as a URI or `:memory:`.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, "opening", &error))?;
+    let is_new = identify(&opened, path)?;
+    configure(&opened).map_err(|error| explain(path, "preparing", &error))?;
+    if is_new {
+        create(&opened).map_err(|error| explain(path, "creating the tables", &error))?;
+    } else {
+        refuse_lost_wal(&opened, path, wal_bytes)?;
+    }
+    Ok(opened)
+}
+
+/// Merges the `-wal` file into the database and closes it: one file is left.
+///
+/// # Errors
+/// What failed. What was committed is safe.
+pub(super) fn close(connection: Connection, path: &Path) -> Result<(), JournalError> {
+    let merged: rusqlite::Result<bool> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    match merged {
+        Ok(false) => {}
+        Ok(true) => return Err(JournalError::Failed(format!("closing {} failed: it is in use", path.display()))),
+        Err(error) => return Err(explain(path, "closing", &error)),
+    }
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .and_then(|_| connection.close().map_err(|(_, error)| error))
+        .map_err(|error| explain(path, "closing", &error))
+}
+
+/// SQLite's error as one line: what failed, on which file, what to do.
+pub(super) fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> JournalError {
+    let file = path.display();
+    let damaged = || JournalError::Corrupt(format!("{file} is damaged ({error}): restore a backup"));
+    // The other errors say that a row is missing, or holds what it cannot.
+    let rusqlite::Error::SqliteFailure(code, _) = error else { return damaged() };
+    JournalError::Failed(match code.code {
+        ErrorCode::DatabaseCorrupt => return damaged(),
+        ErrorCode::NotADatabase => {
+            format!("{file} is no database: give the path of octostore's database, or of a new file")
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+            format!("{file} is in use by another process ({error}): stop that one first")
+        }
+        ErrorCode::DiskFull => format!("{doing} {file} failed: the disk is full: free some space and start again"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            format!("{doing} {file} failed ({error}): octostore must be allowed to write to it and to its directory")
+        }
+        ErrorCode::SystemIoFailure => {
+            let code = code.extended_code;
+            format!("{doing} {file} failed ({error}, code {code}): see the kernel's log about the disk")
+        }
+        _ => format!("{doing} {file} failed ({error})"),
+    })
+}
+
+/// What can be told of the files before SQLite opens them, which says only "unable to open". Gives the size of the
+/// `-wal` file, 0 if there is none. Opens nothing: closing a file drops every lock this process has on it.
+fn look_around(path: &Path) -> Result<u64, JournalError> {
+    let refuse = |why: String| Err(JournalError::Failed(why));
+    let file = path.display();
+    let directory = path.parent().unwrap_or(path);
+    match std::fs::metadata(directory) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return refuse(format!("{} is no directory, so {file} cannot be in it", directory.display())),
+        Err(error) => {
+            return refuse(format!("the directory {} cannot be used ({error}): create it first", directory.display()));
+        }
+    }
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let wal_bytes = std::fs::metadata(&wal).map_or(0, |found| found.len());
+    let wal = Path::new(&wal).display();
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return refuse(format!("{file} is a directory: name a file in it")),
+        Ok(found) if !found.is_file() => return refuse(format!("{file} is no regular file: name another")),
+        // SQLite would take the shortest for an empty one, and begin anew.
+        Ok(found) if (1..PAGE_BYTES).contains(&found.len()) => {
+            return refuse(format!("{file} is too short for a database: restore a backup, or give another path"));
+        }
+        Ok(found) if found.len() > 0 => {}
+        // SQLite would make a new database and delete the -wal file.
+        _ if wal_bytes > 0 => return refuse(format!("{wal} is there, but {file} is not: put it back, or restore a backup")),
+        _ => {}
+    }
+    let not_allowed = |what, error| JournalError::Failed(format!("{what} cannot be written ({error}): allow octostore to"));
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| not_allowed(directory.display(), e))?;
+    match access(path, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(wal_bytes),
+        Err(error) => Err(not_allowed(file, error)),
+    }
+}
+
+/// Takes the file for this connection alone, and says whether it is empty. Refuses what is not ours.
+fn identify(connection: &Connection, path: &Path) -> Result<bool, JournalError> {
+    let file = path.display();
+    let read = || {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Nobody who has the file gives it back soon.
+        connection.query_row("PRAGMA busy_timeout = 0", [], |_| Ok(()))?;
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, tables))
+    };
+    let ours = i64::from(APPLICATION_ID);
+    match read().map_err(|error| explain(path, "opening", &error))? {
+        (0, 0, 0) => Ok(true),
+        (id, version, _) if id == ours && version == i64::from(SCHEMA_VERSION) => Ok(false),
+        (id, version, _) if id == ours => {
+            let remedy = if version > i64::from(SCHEMA_VERSION) { "use the newer octostore" } else { "restore a backup" };
+            Err(JournalError::Failed(format!(
+                "{file} is a database of schema version {version}; this octostore knows version {SCHEMA_VERSION}: {remedy}"
+            )))
+        }
+        _ => Err(JournalError::Failed(format!(
+            "{file} is another program's database: give the path of octostore's, or of a new file"
+        ))),
+    }
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    assert_eq!(mode, "wal", "SQLite has refused the WAL mode");
+    // FULL: each commit is synced. Autocheckpoint is off, because checkpoints are ours to time.
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA foreign_keys = ON;
+         PRAGMA cell_size_check = ON;
+         PRAGMA cache_size = -{CACHE_KIB};
+         PRAGMA temp_store = MEMORY;"
+    ))
+}
+
+/// All in one transaction, the header's numbers too: a file is empty or complete.
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         {SCHEMA}
+         PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {SCHEMA_VERSION};
+         COMMIT;"
+    ))
+}
+
+/// See `wal_holds_more` in [`super::sqlite`]'s header.
+fn refuse_lost_wal(connection: &Connection, path: &Path, wal_bytes: u64) -> Result<(), JournalError> {
+    let holds_more: bool = connection
+        .query_row("SELECT wal_holds_more FROM meta", [], |row| row.get(0))
+        .map_err(|error| explain(path, "reading", &error))?;
+    if holds_more && wal_bytes == 0 {
+        let file = path.display();
+        return Err(JournalError::Corrupt(format!(
+            "{file} is not whole: its newest commits are in {file}-wal, which is missing: put that beside it, or restore a backup"
+        )));
+    }
+    Ok(())
+}

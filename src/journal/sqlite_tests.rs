@@ -1,0 +1,414 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::super::contract::{LIMITS, Site, keeps_the_contract};
+use super::super::encode;
+use super::*;
+use crate::lease::{Change, Record};
+
+/// An empty directory that is gone after the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Directory {
+        let path = std::env::temp_dir().join(format!("octostore-journal-{}", Uuid::new_v4()));
+        fs::create_dir(&path).unwrap();
+        Directory(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("octostore.db")
+    }
+
+    fn wal(&self) -> PathBuf {
+        self.0.join("octostore.db-wal")
+    }
+
+    fn files(&self) -> Vec<String> {
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut files: Vec<String> = fs::read_dir(&self.0).unwrap().map(name).collect();
+        files.sort();
+        files
+    }
+
+    /// Lets `change` do to the closed database what no server would.
+    fn with_sql(&self, change: &str) {
+        let connection = Connection::open(self.file()).unwrap();
+        connection.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {change}")).unwrap();
+        connection.close().unwrap();
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct InPlace(Directory);
+
+impl Site for InPlace {
+    type J = SqliteJournal;
+    fn start(&mut self) -> SqliteJournal {
+        SqliteJournal::open(self.0.file(), LIMITS).unwrap()
+    }
+}
+
+
+fn opened(path: &Path) -> (SqliteJournal, Recovered) {
+    let mut journal = SqliteJournal::open(path, LIMITS).unwrap();
+    let recovered = journal.recover().unwrap();
+    (journal, recovered)
+}
+
+fn row(name: &str, token: u64) -> Row {
+    let token = Fence::recovered(token).unwrap();
+    let name = LockName::new(name).unwrap();
+    let metadata = Some("it's \"mine\"".into());
+    Row { name, user: UserId(0), lease_id: Uuid::from_u128(5), token, ttl: Ttl::DEFAULT, metadata }
+}
+
+fn append(journal: &mut SqliteJournal, number: u64) {
+    let row = row("a", number);
+    let Row { name, user, lease_id, token, ttl, metadata } = &row;
+    let metadata = metadata.as_deref();
+    let record = Record { name, user: *user, lease_id: *lease_id, token: *token, ttl: *ttl, metadata };
+    let mut records = Vec::new();
+    encode(&mut records, &Change::Granted(record));
+    journal.append(&Commit { number, mark: number, records: &records }).unwrap();
+}
+
+/// A database with the lock `z` in a row and three commits on `a`, one of them trimmed; closed.
+fn closed_database() -> Directory {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    (1..=3).for_each(|number| append(&mut journal, number));
+    journal.fold(&[RowChange::Put(row("z", 1)), RowChange::Put(row("y", 1))], 3, 1).unwrap();
+    journal.close().unwrap();
+    directory
+}
+
+fn why_not(path: &Path) -> String {
+    let error = match SqliteJournal::open(path, LIMITS) {
+        Err(error) => error,
+        Ok(mut journal) => journal.recover().unwrap_err(),
+    };
+    let text = error.to_string();
+    assert!(!text.contains('\n') && text.contains("octostore"), "{text}");
+    text
+}
+
+fn refused(path: &Path, because: &str) {
+    let text = why_not(path);
+    assert!(text.contains(because), "expected '{because}': {text}");
+}
+
+#[test]
+fn the_journal_on_sqlite_keeps_the_contract() {
+    keeps_the_contract(|| InPlace(Directory::new()));
+}
+
+#[test]
+fn a_copy_of_the_open_files_holds_every_commit_made_so_far() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    for number in 1..=12 {
+        append(&mut journal, number);
+        if number % 4 == 0 {
+            journal.fold(&[RowChange::Put(row("a", number))], number, number - 1).unwrap();
+        }
+        if number == 6 {
+            journal.checkpoint().unwrap();
+        }
+        let image = Directory::new();
+        fs::copy(directory.file(), image.file()).unwrap();
+        fs::copy(directory.wal(), image.wal()).unwrap();
+        let (_, found) = opened(&image.file());
+        assert_eq!((found.locks, found.last_commit, found.mark), (vec![row("a", number)], number, number));
+    }
+}
+
+#[test]
+fn after_a_close_one_file_is_left_that_sqlite_reads() {
+    let directory = closed_database();
+    assert_eq!(directory.files(), ["octostore.db"]);
+    let shell = Connection::open(directory.file()).unwrap();
+    let text = |sql: &str| shell.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(text("PRAGMA integrity_check"), "ok");
+    let lease = "00000000-0000-0000-0000-000000000005";
+    assert_eq!(text("SELECT name || ' ' || lease_id || ' ' || metadata FROM locks"), format!("y {lease} it's \"mine\""));
+    let created = text("SELECT created_at FROM accounts WHERE kind = 'static' AND external_id = 'ada'");
+    assert!(created.len() == 20 && created.starts_with("20") && created.ends_with('Z'), "{created}");
+    assert_eq!(shell.query_row("PRAGMA foreign_key_check", [], |_| Ok(())), Err(rusqlite::Error::QueryReturnedNoRows));
+}
+
+#[test]
+fn a_journal_that_was_closed_only_fails() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.close().unwrap();
+    journal.close().unwrap();
+    assert!(journal.append(&Commit { number: 1, mark: 0, records: b"" }).is_err());
+    assert!(journal.probe().unwrap_err().to_string().ends_with("is closed"));
+}
+
+#[test]
+fn checkpoints_keep_the_wal_file_from_growing() {
+    let directory = Directory::new();
+    let limits = Limits { commits: 8, bytes: 1 << 20 };
+    let mut journal = SqliteJournal::open(directory.file(), limits).unwrap();
+    journal.recover().unwrap();
+    let commit_all = |journal: &mut SqliteJournal, numbers: std::ops::RangeInclusive<u64>, tidy: bool| {
+        for number in numbers {
+            let records = vec![number as u8; 25 * 4096]; // each another, since a page that is the same is not written
+            journal.append(&Commit { number, mark: 0, records: &records }).unwrap();
+            journal.fold(&[], 0, number).unwrap();
+            if tidy {
+                journal.tidy().unwrap();
+            }
+        }
+        fs::metadata(directory.wal()).unwrap().len() / 4096
+    };
+    let tidied = commit_all(&mut journal, 1..=60, true);
+    assert!((WAL_PAGES..WAL_PAGES + 100).contains(&tidied), "{tidied} pages");
+    let left_alone = commit_all(&mut journal, 61..=260, false);
+    assert!((WAL_PAGES_AT_MOST..WAL_PAGES_AT_MOST + 100).contains(&left_alone), "{left_alone} pages");
+    assert_eq!(opened_again(journal, &directory).last_commit, 260);
+}
+
+fn opened_again(journal: SqliteJournal, directory: &Directory) -> Recovered {
+    drop(journal);
+    opened(&directory.file()).1
+}
+
+#[test]
+fn folded_rows_bring_the_checkpoint_forward() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    let rows: Vec<RowChange> = (0..FOLDED_ROWS).map(|n| RowChange::Put(row(&format!("l{n}"), 1))).collect();
+    journal.fold(&rows[1..], 1, 0).unwrap();
+    journal.tidy().unwrap();
+    assert_eq!(journal.folded, FOLDED_ROWS - 1);
+    journal.fold(&rows[..1], 1, 0).unwrap();
+    journal.tidy().unwrap();
+    assert_eq!(journal.folded, 0);
+}
+
+#[test]
+fn a_second_opener_is_refused_and_does_not_disturb_the_first() {
+    let directory = closed_database();
+    let (mut journal, _) = opened(&directory.file());
+    for _ in 0..2 {
+        refused(&directory.file(), "is in use by another process");
+    }
+    append(&mut journal, 4);
+    assert_eq!(opened_again(journal, &directory).last_commit, 4);
+}
+
+#[test]
+fn a_database_without_the_wal_file_that_holds_its_newest_commits_is_refused() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    for checkpointed in [false, true] {
+        let number = 1 + u64::from(checkpointed);
+        append(&mut journal, number);
+        if checkpointed {
+            journal.checkpoint().unwrap();
+        }
+        let image = Directory::new();
+        fs::copy(directory.file(), image.file()).unwrap();
+        refused(&image.file(), "its newest commits are in");
+        // The refusal itself changes nothing, so that it stands.
+        refused(&image.file(), "put that beside it");
+        fs::copy(directory.wal(), image.wal()).unwrap();
+        assert_eq!(opened(&image.file()).1.last_commit, number);
+    }
+}
+
+#[test]
+fn whoever_merges_the_wal_file_leaves_a_whole_database() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    append(&mut journal, 1);
+    drop(journal);
+    directory.with_sql("SELECT * FROM locks");
+    assert_eq!(directory.files(), ["octostore.db"]);
+    assert_eq!(opened(&directory.file()).1.last_commit, 1);
+}
+
+#[test]
+fn a_wal_file_without_its_database_is_not_thrown_away() {
+    let directory = Directory::new();
+    drop(opened(&directory.file()));
+    for cut in [true, false] {
+        if cut {
+            fs::write(directory.file(), b"").unwrap();
+        } else {
+            fs::remove_file(directory.file()).unwrap();
+        }
+        refused(&directory.file(), "put it back, or restore a backup");
+        assert!(fs::metadata(directory.wal()).unwrap().len() > 0);
+    }
+}
+
+#[test]
+fn a_database_that_was_cut_off_is_refused() {
+    let directory = closed_database();
+    let whole = fs::read(directory.file()).unwrap();
+    for length in [1, 99, 512, 4096, 4097, 8192, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
+        fs::write(directory.file(), &whole[..length]).unwrap();
+        let _ = fs::remove_file(directory.wal());
+        why_not(&directory.file());
+    }
+}
+
+#[test]
+fn what_is_in_the_way_is_said() {
+    let directory = Directory::new();
+    let inside = |name: &str| directory.0.join("octostore").join(name);
+    refused(&inside("x.db"), "create it first");
+    fs::write(directory.0.join("octostore"), b"").unwrap();
+    refused(&inside("x.db"), "is no directory");
+    fs::remove_file(directory.0.join("octostore")).unwrap();
+    fs::create_dir(directory.0.join("octostore")).unwrap();
+    refused(&directory.0.join("octostore"), "is a directory: name a file in it");
+    assert!(SqliteJournal::open("/dev/null", LIMITS).unwrap_err().to_string().contains("is no regular file"));
+    fs::write(inside("text.db"), b"Dear diary, this is no database at all.".repeat(200)).unwrap();
+    refused(&inside("text.db"), "is no database");
+    fs::write(inside("note.db"), b"Dear diary").unwrap();
+    refused(&inside("note.db"), "is too short for a database");
+    let foreign = Connection::open(inside("foreign.db")).unwrap();
+    foreign.execute_batch("CREATE TABLE diary (day)").unwrap();
+    foreign.close().unwrap();
+    let before = fs::read(inside("foreign.db")).unwrap();
+    refused(&inside("foreign.db"), "is another program's database");
+    assert_eq!(fs::read(inside("foreign.db")).unwrap(), before, "a refused database is left as it was");
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        return read_only_is_no_bar_to_root();
+    }
+    let directory = closed_database();
+    fs::set_permissions(directory.file(), fs::Permissions::from_mode(0o444)).unwrap();
+    refused(&directory.file(), "cannot be written");
+    fs::set_permissions(directory.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(&directory.0, fs::Permissions::from_mode(0o555)).unwrap();
+    refused(&directory.file(), "cannot be written");
+    fs::set_permissions(&directory.0, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn read_only_is_no_bar_to_root() {
+    let directory = closed_database();
+    fs::set_permissions(directory.file(), fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(opened(&directory.file()).1.last_commit, 3);
+}
+
+#[test]
+fn another_schema_version_is_refused_with_what_to_do() {
+    let directory = closed_database();
+    directory.with_sql("PRAGMA user_version = 7");
+    refused(&directory.file(), "schema version 7; this octostore knows version 1: use the newer octostore");
+    directory.with_sql("PRAGMA user_version = 0");
+    refused(&directory.file(), "schema version 0; this octostore knows version 1: restore a backup");
+}
+
+#[test]
+fn damage_inside_the_tables_is_named() {
+    let cases = [
+        ("DELETE FROM journal WHERE number = 2", "commit 2 is missing"),
+        ("DELETE FROM journal WHERE number = 3", "commit 3 is missing"),
+        ("UPDATE journal SET records = x'00' WHERE number = 3", "the checksum of commit 3"),
+        ("UPDATE journal SET mark = 99 WHERE number = 2", "the checksum of commit 2"),
+        ("UPDATE locks SET lease_id = 'nonsense' WHERE name = 'z'", "lock 'z' has an impossible lease_id"),
+        ("UPDATE locks SET token = 0 WHERE name = 'y'", "lock 'y' has an impossible token"),
+        ("UPDATE locks SET ttl_seconds = 3601 WHERE name = 'y'", "lock 'y' has an impossible ttl_seconds"),
+        ("UPDATE locks SET user_id = -1 WHERE name = 'y'", "lock 'y' has an impossible user_id"),
+        ("UPDATE locks SET user_id = 1 WHERE name = 'y'", "lock 'y' names account 1, which is none"),
+        ("UPDATE locks SET name = 'a/b' WHERE name = 'y'", "lock 'a/b' has an impossible name"),
+        ("UPDATE locks SET metadata = printf('%1025c', 'x') WHERE name = 'y'", "lock 'y' has an impossible metadata"),
+        ("UPDATE accounts SET id = 4", "account 4 is damaged"),
+        ("UPDATE accounts SET public_id = 'nobody'", "account 0 is damaged"),
+        ("UPDATE meta SET trimmed_through = 4", "commit 4 was trimmed, but the last was 3"),
+        ("DELETE FROM meta", "is damaged"),
+        ("DROP TABLE journal", "no such table"),
+    ];
+    for (change, because) in cases {
+        let directory = closed_database();
+        directory.with_sql(&format!("PRAGMA foreign_keys = OFF; {change}"));
+        refused(&directory.file(), because);
+        assert!(why_not(&directory.file()).contains("octostore.db"), "{change}");
+    }
+}
+
+#[test]
+fn dead_commits_may_hold_anything() {
+    let directory = closed_database();
+    directory.with_sql("UPDATE journal SET records = x'00', checksum = 0 WHERE number = 1");
+    assert_eq!(opened(&directory.file()).1.last_commit, 3);
+}
+
+#[test]
+fn a_damaged_page_is_refused_or_harmless_but_never_a_wrong_answer() {
+    let directory = closed_database();
+    let whole = fs::read(directory.file()).unwrap();
+    let expected = opened(&directory.file()).1;
+    fs::remove_file(directory.wal()).unwrap();
+    let mut refusals = 0;
+    for at in (100..whole.len()).step_by(193) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(directory.file(), &damaged).unwrap();
+        let found = SqliteJournal::open(directory.file(), LIMITS).and_then(|mut journal| journal.recover());
+        match found {
+            Err(_) => refusals += 1,
+            // A bit of a row that is as good as the one before: only what has a checksum can be told.
+            Ok(found) => assert_eq!((found.last_commit, found.tail), (expected.last_commit, expected.tail.clone())),
+        }
+        let _ = fs::remove_file(directory.wal());
+    }
+    assert!(refusals > 0);
+}
+
+#[test]
+fn a_full_disk_is_called_that() {
+    let directory = closed_database();
+    let (mut journal, _) = opened(&directory.file());
+    // The nearest to a full disk that needs no file system of its own: SQLite gives the same error.
+    journal.run("limiting", |connection| connection.query_row("PRAGMA max_page_count = 1", [], |_| Ok(()))).unwrap();
+    let error = journal.append(&Commit { number: 4, mark: 4, records: &[0; 9_000] }).unwrap_err().to_string();
+    assert!(error.contains("the disk is full: free some space and start again"), "{error}");
+    drop(journal);
+    assert_eq!(opened(&directory.file()).1.last_commit, 3, "nothing of the commit is there");
+}
+
+#[test]
+fn a_slot_that_is_not_trimmed_is_never_written_over() {
+    let directory = closed_database();
+    let (mut journal, _) = opened(&directory.file());
+    journal.ring = Ring::new(LIMITS, 3, []); // forgets that commits 2 and 3 are in slots 1 and 2
+    append(&mut journal, 4);
+    let overwritten = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| append(&mut journal, 5)));
+    assert!(overwritten.is_err());
+    drop(journal);
+    assert_eq!(opened(&directory.file()).1.last_commit, 4);
+}
+
+#[test]
+fn a_path_that_looks_like_sqlites_own_syntax_is_a_file() {
+    let directory = Directory::new();
+    for name in ["file:octostore?mode=memory", ":memory:", "octostore ü 100%.db"] {
+        let (mut journal, _) = opened(&directory.0.join(name));
+        journal.close().unwrap();
+        assert!(directory.files().contains(&name.to_owned()), "{name}");
+    }
+}

@@ -1,0 +1,192 @@
+//! The mesh: which core owns a name, and the inboxes between the cores.
+//!
+//! A request that lands on the wrong core travels as an [`Ask`] to the owner and comes home as an
+//! [`Answer`]; the ticket finds the place where its connection waits. One hop out, one hop home.
+
+use ahash::RandomState;
+
+use crate::handoff::{Inbox, Mail};
+use crate::journal::Workers;
+use crate::lease::{Command, LockName, Op, Reply, Seq, UserId};
+use crate::shard::{Overloaded, Page};
+use crate::sync::Bell;
+use crate::tickets::Ticket;
+
+/// Asks that may wait at one core. Beyond it: 503.
+pub const ASKS: usize = 4096;
+/// Asks that one core may have outstanding, and so the places for answers.
+pub const OUTSTANDING: usize = 16384;
+/// Control messages that can be under way to one core.
+const CONTROL: usize = 64;
+
+/// A request to the owner of a name, or of a share of a list.
+#[derive(Debug)]
+pub struct Ask {
+    /// Where the answer belongs, at the origin.
+    pub ticket: Ticket,
+    /// The core that asks.
+    pub origin: u16,
+    /// On whose behalf.
+    pub user: UserId,
+    /// What.
+    pub what: What,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub enum What {
+    /// One operation on one lock.
+    Lock {
+        /// The lock.
+        name: LockName,
+        /// The operation.
+        op: Op<Box<str>>,
+    },
+    /// The owner's share of a list.
+    List(Box<Query>),
+}
+
+/// Which of a user's locks a list shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Names that begin with this.
+    pub prefix: String,
+    /// Names after this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The owner's answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Of the ask.
+    pub ticket: Ticket,
+    /// What the owner says.
+    pub body: Answered,
+}
+
+/// What an owner says.
+#[derive(Debug)]
+pub enum Answered {
+    /// To an operation.
+    Lock(Result<Reply, Overloaded>),
+    /// To a list.
+    List(Page),
+}
+
+impl Answered {
+    /// The owner's change that must be durable before anybody may see this.
+    pub fn rests_on(&self) -> Seq {
+        match self {
+            Answered::Lock(Ok(reply)) => reply.rests_on,
+            Answered::Lock(Err(Overloaded)) => 0,
+            Answered::List(page) => page.rests_on,
+        }
+    }
+}
+
+/// A message that is never refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Accept no more, answer what is in flight, and end.
+    Drain,
+}
+
+// What crosses between cores is copied twice; keep it small.
+const _: () = assert!(size_of::<Ask>() <= 96);
+const _: () = assert!(size_of::<Answer>() <= 112);
+
+/// The kinds of message between workers.
+pub struct WorkerMail;
+
+impl Mail for WorkerMail {
+    type Ask = Ask;
+    type Answer = Answer;
+    type Control = Control;
+}
+
+/// The inboxes of all cores, and the rule that gives each name to one of them.
+pub struct Mesh {
+    inboxes: Box<[Inbox<WorkerMail>]>,
+    /// Keyed at random in each process, so that nobody can aim at one core.
+    hasher: RandomState,
+}
+
+impl Mesh {
+    /// A mesh of as many cores as there are bells.
+    pub fn new(bells: Vec<Bell>) -> Mesh {
+        let inbox = |bell| Inbox::new(bell, ASKS, OUTSTANDING, CONTROL);
+        Mesh { inboxes: bells.into_iter().map(inbox).collect(), hasher: RandomState::new() }
+    }
+
+    /// How many cores there are.
+    pub fn cores(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// The core that owns a name.
+    pub fn owner_of(&self, name: &str) -> usize {
+        // The high half of the hash times the cores: an even split without a division.
+        (((self.hasher.hash_one(name) >> 32) * self.inboxes.len() as u64) >> 32) as usize
+    }
+
+    /// A core's inbox.
+    pub fn inbox(&self, core: usize) -> &Inbox<WorkerMail> {
+        &self.inboxes[core]
+    }
+
+    /// All inboxes.
+    pub fn inboxes(&self) -> &[Inbox<WorkerMail>] {
+        &self.inboxes
+    }
+}
+
+impl Workers for Mesh {
+    fn all_asleep(&self) -> bool {
+        self.inboxes.iter().all(|inbox| inbox.gate().is_asleep())
+    }
+
+    fn wake_waiting(&self) {
+        self.inboxes.iter().for_each(|inbox| inbox.gate().knock_if_waiting());
+    }
+
+    fn wake_all(&self) {
+        self.inboxes.iter().for_each(|inbox| inbox.gate().knock());
+    }
+}
+
+impl What {
+    /// An operation, packed for the way.
+    pub fn lock(command: &Command<'_>) -> What {
+        let name = LockName::new(command.name).expect("commands carry checked names");
+        What::Lock { name, op: command.op.map(|metadata| Box::from(*metadata)) }
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_one_owner_and_the_split_is_even() {
+        let mesh = Mesh::new((0..4).map(|_| Bell::new(true).unwrap()).collect());
+        let mut counts = [0u32; 4];
+        for n in 0..8000 {
+            let name = format!("job-{n}");
+            let owner = mesh.owner_of(&name);
+            assert_eq!(owner, mesh.owner_of(&name));
+            counts[owner] += 1;
+        }
+        assert!(counts.iter().all(|n| (1600..2400).contains(n)), "{counts:?}");
+    }
+
+    #[test]
+    fn rule_14_the_owner_differs_from_process_to_process() {
+        let bells = || (0..2).map(|_| Bell::new(true).unwrap()).collect();
+        let (a, b) = (Mesh::new(bells()), Mesh::new(bells()));
+        let names: Vec<String> = (0..64).map(|n| format!("job-{n}")).collect();
+        assert!(names.iter().any(|n| a.owner_of(n) != b.owner_of(n)), "the same keys twice");
+    }
+}

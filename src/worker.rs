@@ -1,0 +1,155 @@
+//! One core: its thread, its runtime, and the tasks that keep it going.
+//!
+//! The main future is the end of the turn (see [`Hub`]): monoio polls it when the run queue is empty and its waker was
+//! called. Beside it run the listener, the doorbell, and the ticker; connections come and go.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener as StdTcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use monoio::net::TcpListener;
+use monoio::time;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::api::health::Health;
+use crate::auth::Principals;
+use crate::clock::{self, Duration};
+use crate::config::Timeouts;
+use crate::fence::Fence;
+use crate::front::Front;
+use crate::http::RequestIds;
+use crate::hub::Hub;
+use crate::journal::{Intake, Row};
+use crate::mesh::Mesh;
+use crate::net::clients::Clients;
+use crate::net::doorbell::Doorbell;
+use crate::net::listener;
+use crate::net::runtime::{self, Kind};
+use crate::quota::Quota;
+use crate::shard::Shard;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Between two looks for leases that have run out: see the tick of the timing wheel.
+const TICK: Duration = Duration::from_millis(25);
+/// Between two looks for clients that are late, in ticks.
+const LATE_TICKS: u64 = 4;
+
+/// What all workers share.
+pub struct Shared {
+    /// How they do I/O.
+    pub driver: Kind,
+    /// The most connections, over all.
+    pub max_connections: u32,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
+    /// The inboxes.
+    pub mesh: Arc<Mesh>,
+    /// The way to the journal.
+    pub intake: Arc<Intake>,
+    /// The fencing tokens.
+    pub fence: Arc<Fence>,
+    /// The users' limits.
+    pub quota: Arc<Quota>,
+    /// The users.
+    pub principals: Arc<Principals>,
+    /// Connections that are open, over all workers.
+    pub live: Arc<AtomicU32>,
+    /// Per worker, a count that rises while it works: for the watchdog.
+    pub heartbeats: Box<[AtomicU64]>,
+    /// What request ids of this process begin with.
+    pub process: u32,
+}
+
+/// What one worker begins with.
+pub struct Plan {
+    /// Its number.
+    pub core: usize,
+    /// The locks it owns.
+    pub rows: Vec<Row>,
+    /// A duplicate of the listening socket.
+    pub listener: StdTcpListener,
+}
+
+/// Starts a worker's thread. It runs until the process ends. A panic in it ends the process.
+///
+/// # Errors
+/// The system has no thread for it.
+pub fn spawn(shared: Arc<Shared>, plan: Plan) -> io::Result<()> {
+    let name = format!("worker-{}", plan.core);
+    std::thread::Builder::new().name(name).spawn(move || {
+        pin(plan.core, shared.mesh.cores());
+        let core = plan.core;
+        if let Err(error) = run(&shared, plan) {
+            panic!("worker {core} cannot start: {error}");
+        }
+    })?;
+    Ok(())
+}
+
+fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan) -> io::Result<()> {
+    let mut runtime = runtime::build(shared.driver, shared.max_connections)?;
+    // The leases' full TTLs begin here, when their holders can soon be heard.
+    let shard = Shard::new(clock::now_ns(), rows, shared.fence.clone(), shared.quota.clone());
+    let hub = Rc::new(Hub::new(core, shard, shared.mesh.clone(), shared.intake.clone()));
+    let about = Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        driver: shared.driver.name(),
+        workers: shared.mesh.cores(),
+        uptime_seconds: 0,
+    };
+    let ids = RequestIds::new(shared.process, core as u16);
+    let front = Rc::new(Front::new(hub.clone(), shared.principals.clone(), shared.timeouts, ids, about));
+    let clients = Rc::new(Clients::new(shared.live.clone()));
+    let max_connections = shared.max_connections;
+    let shared = shared.clone();
+    runtime.block_on(async move {
+        let doorbell = Doorbell::new(shared.mesh.inbox(core).gate().bell())?;
+        let listener = TcpListener::from_std(listener)?;
+        monoio::spawn(hear(doorbell, hub.clone()));
+        monoio::spawn(listener::accept(listener, clients.clone(), front.clone(), max_connections));
+        monoio::spawn(tick(core, shared, hub.clone(), front, clients));
+        poll_fn(|cx| {
+            hub.end_turn(cx);
+            Poll::<io::Result<()>>::Pending
+        })
+        .await
+    })
+}
+
+async fn hear(mut doorbell: Doorbell, hub: Rc<Hub>) {
+    loop {
+        doorbell.heard().await;
+        hub.begin_turn();
+    }
+}
+
+async fn tick(core: usize, shared: Arc<Shared>, hub: Rc<Hub>, front: Rc<Front>, clients: Rc<Clients>) {
+    let mut draining = false;
+    for ticks in 1u64.. {
+        time::sleep(TICK).await;
+        shared.heartbeats[core].store(ticks, Ordering::Relaxed); // a sign of life; orders nothing
+        front.look_at_the_clocks();
+        hub.sweep_soon();
+        if ticks.is_multiple_of(LATE_TICKS) {
+            clients.cut_the_late(front.recent_ns());
+        }
+        if hub.is_draining() && !std::mem::replace(&mut draining, true) {
+            clients.dismiss_the_idle();
+        }
+    }
+}
+
+/// Gives the worker a core of its own, if there are enough for all. A hint: where it is refused, the scheduler does well too.
+fn pin(core: usize, workers: usize) {
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+    if cpus.len() >= workers {
+        let mut own = CpuSet::new();
+        own.set(cpus[core]);
+        let _ = sched_setaffinity(None, &own);
+    }
+}

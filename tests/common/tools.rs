@@ -1,0 +1,22 @@
+//! Tools from outside: strace to watch and to break system calls, and SQLite's shell.
+
+use std::path::Path;
+use std::process::Command;
+
+/// A wrapper that runs a server under strace, which writes to `output`. The server stays the test's own child (`-D`).
+pub fn strace(output: &Path, rules: &[&str]) -> Vec<String> {
+    let mut line = vec!["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-o", super::server::text(output)];
+    line.extend(rules);
+    line.push("--");
+    line.into_iter().map(str::to_owned).collect()
+}
+
+/// What SQLite's shell says to a query on a database that no server has open.
+#[track_caller]
+pub fn sqlite3(database: &Path, query: &str) -> String {
+    let output =
+        Command::new("sqlite3").arg(database).arg(query).output().expect("sqlite3 (the package sqlite3) is needed");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{query}: {errors}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}

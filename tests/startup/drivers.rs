@@ -1,0 +1,89 @@
+//! Which driver runs, and that the log says it; also where the kernel refuses io_uring.
+//!
+//! A seccomp filter is what refuses it in containers, so the tests use one: it is put on a thread of the
+//! test, and the server that this thread starts inherits it.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
+use serde_json::{Value, json};
+
+use crate::common::{Driver, Failed, Options, Server, request};
+
+const IO_URING_SETUP: i64 = 425; // on every architecture
+const EPERM: u32 = 1;
+const ENOMEM: u32 = 12;
+
+fn driver_of(server: &Server) -> Value {
+    server.connect().call(&request("GET", "/health", &[], b"")).expect(200)["driver"].clone()
+}
+
+/// Starts a server for which io_uring_setup(2) fails: always, or with so many entries or more.
+fn start_without_io_uring(driver: Driver, errno: u32, from_entries: Option<u64>) -> Result<Server, Failed> {
+    let rules = from_entries.map(|entries| {
+        let condition =
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ge, entries).expect("a condition");
+        SeccompRule::new(vec![condition]).expect("a rule")
+    });
+    let filter = SeccompFilter::new(
+        BTreeMap::from([(IO_URING_SETUP, rules.into_iter().collect())]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno),
+        std::env::consts::ARCH.try_into().expect("an architecture that has seccomp"),
+    );
+    let program: BpfProgram = filter.expect("a filter").try_into().expect("a program");
+    let start = move || {
+        apply_filter(&program).expect("seccomp");
+        Server::try_start(Options::new(driver))
+    };
+    std::thread::spawn(start).join().expect("the thread that the filter is on")
+}
+
+#[test]
+fn each_driver_can_be_asked_for_and_the_log_names_it() {
+    for driver in [Driver::IoUring, Driver::Epoll] {
+        let server = Server::on(driver);
+        assert_eq!(driver_of(&server), driver.name());
+        assert!(server.log().contains(&format!("driver={}", driver.name())), "{}", server.log());
+    }
+}
+
+#[test]
+fn auto_is_io_uring_where_the_kernel_lets_us() {
+    let server = Server::on(Driver::Auto);
+    assert_eq!(driver_of(&server), "io_uring");
+    assert!(server.log().contains("driver=io_uring"), "{}", server.log());
+}
+
+#[test]
+fn auto_falls_back_to_epoll_where_io_uring_is_refused() {
+    let server = start_without_io_uring(Driver::Auto, EPERM, None).expect("a start");
+    assert_eq!(driver_of(&server), "epoll");
+    assert!(server.log().contains("driver=epoll"), "{}", server.log());
+    let grant = server.user("alice").grant("job", json!({}));
+    assert_eq!(server.user("alice").release("job", &grant.lease_id).status, 200);
+}
+
+#[test]
+fn auto_falls_back_to_epoll_where_only_a_ring_of_use_is_refused() {
+    // As on kernels that count rings as locked memory: a tiny ring, for a try, is had; a real one is not.
+    let server = start_without_io_uring(Driver::Auto, ENOMEM, Some(16)).expect("a start");
+    assert_eq!(driver_of(&server), "epoll");
+    server.user("alice").grant("job", json!({}));
+}
+
+#[test]
+fn epoll_needs_no_io_uring() {
+    let server = start_without_io_uring(Driver::Epoll, EPERM, None).expect("a start");
+    assert_eq!(driver_of(&server), "epoll");
+}
+
+#[test]
+fn io_uring_asked_for_and_refused_is_an_error_that_says_what_to_do() {
+    let failed = start_without_io_uring(Driver::IoUring, EPERM, None).expect_err("it must not start");
+    let error = failed.error();
+    assert!(error.contains("io_uring") && error.contains("epoll"), "{error}");
+}
