@@ -170,7 +170,9 @@ impl Hub {
         }
         match &pending.state {
             State::Here(Answered::Lock(Err(Overloaded))) | State::Refused => return Some(Err(Unavailable::Overloaded)),
-            State::Here(answered) if answered.rests_on() > self.intake.watermark(pending.owner).durable() => return None,
+            State::Here(answered) if answered.rests_on() > self.intake.watermark(pending.owner).durable() => {
+                return None;
+            }
             _ => {}
         }
         match std::mem::replace(&mut pending.state, State::Taken) {

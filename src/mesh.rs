@@ -164,7 +164,6 @@ impl What {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

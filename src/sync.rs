@@ -43,7 +43,8 @@ impl Bell {
     /// Sleeps until the bell has been rung, or until `timeout_us` microseconds have passed; silences it.
     /// For a thread without a runtime.
     pub fn wait(&self, timeout_us: u64) {
-        let timeout = Timespec { tv_sec: (timeout_us / 1_000_000) as i64, tv_nsec: (timeout_us % 1_000_000) as i64 * 1_000 };
+        let timeout =
+            Timespec { tv_sec: (timeout_us / 1_000_000) as i64, tv_nsec: (timeout_us % 1_000_000) as i64 * 1_000 };
         let mut polled = [PollFd::new(&self.event, PollFlags::IN)];
         if matches!(poll(&mut polled, Some(&timeout)), Ok(1)) {
             let _ = rustix::io::read(&self.event, &mut [0u8; 8]);

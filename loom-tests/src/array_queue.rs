@@ -1,17 +1,18 @@
 //! A stand-in for crossbeam-queue 0.3's `ArrayQueue`: the same steps on the same atomics, in the same orderings.
 //!
 //! Only what the server uses is here. Differences: values sit in a `RefCell<Option<T>>` beside a loom cell that
-//! reports every access not ordered by the stamps, which keeps this file safe code; and `Backoff` is
-//! a yield, so that loom lets the others go on.
+//! reports every access not ordered by the stamps, which keeps this file safe code; and `Backoff`,
+//! where it waits for another thread to finish, lets that thread finish.
 //!
 //! A slot's stamp says what it is ready for: `tail` (a push), `tail + 1` (a pop), one lap later a push again.
 
 use std::cell::RefCell;
 
-use super::sync::{AtomicU64, Ordering};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::fence;
-use loom::thread::yield_now;
+
+use super::sync::{AtomicU64, Ordering};
+use crate::explore::pause;
 
 /// A bounded queue for many producers and many consumers.
 pub struct ArrayQueue<T> {
@@ -58,10 +59,7 @@ impl<T> ArrayQueue<T> {
                         slot.stamp.store(tail + 1, Ordering::Release);
                         return Ok(());
                     }
-                    Err(newer) => {
-                        tail = newer;
-                        yield_now();
-                    }
+                    Err(newer) => tail = newer,
                 }
             } else if stamp.wrapping_add(self.one_lap) == tail + 1 {
                 fence(Ordering::SeqCst);
@@ -69,10 +67,10 @@ impl<T> ArrayQueue<T> {
                 if head.wrapping_add(self.one_lap) == tail {
                     return Err(value);
                 }
-                yield_now();
+                pause();
                 tail = self.tail.load(Ordering::Relaxed);
             } else {
-                yield_now();
+                pause();
                 tail = self.tail.load(Ordering::Relaxed);
             }
         }
@@ -91,10 +89,7 @@ impl<T> ArrayQueue<T> {
                         slot.stamp.store(head.wrapping_add(self.one_lap), Ordering::Release);
                         return Some(value.expect("a stamped slot holds a value"));
                     }
-                    Err(newer) => {
-                        head = newer;
-                        yield_now();
-                    }
+                    Err(newer) => head = newer,
                 }
             } else if stamp == head {
                 fence(Ordering::SeqCst);
@@ -102,10 +97,10 @@ impl<T> ArrayQueue<T> {
                 if tail == head {
                     return None;
                 }
-                yield_now();
+                pause();
                 head = self.head.load(Ordering::Relaxed);
             } else {
-                yield_now();
+                pause();
                 head = self.head.load(Ordering::Relaxed);
             }
         }

@@ -63,6 +63,7 @@ thread_local! {
     static RUNNING: Cell<usize> = const { Cell::new(0) };
     static ASLEEP: Cell<usize> = const { Cell::new(0) };
     static RUNG: RefCell<Vec<Thread>> = const { RefCell::new(Vec::new()) };
+    static PAUSED: RefCell<Vec<Thread>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs the parts of a model side by side, to their ends; the last one in the calling thread.
@@ -70,6 +71,7 @@ pub fn together<const N: usize>(parts: [Part; N]) {
     RUNNING.set(N);
     ASLEEP.set(0);
     RUNG.take();
+    PAUSED.take();
     let run = |part: Part| {
         part();
         RUNNING.set(RUNNING.get() - 1);
@@ -84,8 +86,8 @@ pub fn together<const N: usize>(parts: [Part; N]) {
     }
 }
 
-/// What the kernel does: wakes those whose bell was rung. A thread of its own, because in loom the woken
-/// learn all that the waker knows; this one knows nothing.
+/// What the kernel does: wakes those whose bell was rung, and lets those who spin go on when all others rest.
+/// A thread of its own, because in loom the woken learn all that the waker knows; this one knows nothing.
 fn wake_sleepers() {
     while RUNNING.get() > 0 {
         for sleeper in RUNG.take() {
@@ -93,8 +95,20 @@ fn wake_sleepers() {
             sleeper.unpark();
         }
         assert!(RUNNING.get() == 0 || ASLEEP.get() < RUNNING.get(), "{LOST}");
+        if ASLEEP.get() + PAUSED.with_borrow(Vec::len) == RUNNING.get() {
+            PAUSED.take().iter().for_each(Thread::unpark);
+        }
         thread::yield_now();
     }
+}
+
+/// Waits, spinning, for another thread to finish what it has begun.
+///
+/// Not with loom's yield alone: two threads that spin would be explored taking turns without end.
+pub(crate) fn pause() {
+    PAUSED.with_borrow_mut(|paused| paused.push(thread::current()));
+    thread::park();
+    thread::yield_now(); // loom's word that what was read before is not read again
 }
 
 /// Sleeps until `wakes` has been called for this thread.

@@ -162,8 +162,12 @@ pub fn lock_limit_exceeded() -> ApiError {
 
 /// Too much is waiting.
 pub fn overloaded() -> ApiError {
-    ApiError::new(503, "overloaded", "the server has more to do than it can; nothing was changed, try again in a second")
-        .with("Retry-After", "1")
+    ApiError::new(
+        503,
+        "overloaded",
+        "the server has more to do than it can; nothing was changed, try again in a second",
+    )
+    .with("Retry-After", "1")
 }
 
 /// The journal has failed, and the process is about to end.

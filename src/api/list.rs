@@ -51,7 +51,8 @@ pub(super) fn query(text: Option<&str>) -> Result<Query, ApiError> {
             _ => continue,
         };
         let value = percent_decoded(value);
-        let value = value.ok_or_else(|| error::bad_query("a % in the query must be followed by two hexadecimal digits"))?;
+        let value =
+            value.ok_or_else(|| error::bad_query("a % in the query must be followed by two hexadecimal digits"))?;
         if place.replace(value).is_some() {
             return Err(error::bad_query("prefix, limit and cursor may be given once each"));
         }

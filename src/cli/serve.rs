@@ -58,7 +58,12 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let mut journal = SqliteJournal::open(lock.database(), Limits::STANDARD)?;
     let mut recovered = journal.recover()?;
     let rows = std::mem::take(&mut recovered.locks);
-    tracing::info!("{}: {} locks recovered, after commit {}", lock.database().display(), rows.len(), recovered.last_commit);
+    tracing::info!(
+        "{}: {} locks recovered, after commit {}",
+        lock.database().display(),
+        rows.len(),
+        recovered.last_commit
+    );
     let principals = principals(&mut journal, &gathered.credentials)?;
 
     let shared = share(&config, &recovered, principals)?;
@@ -122,7 +127,9 @@ fn affordable_connections(wanted: u32) -> u32 {
     let descriptors = raise_descriptor_limit();
     let affordable = u32::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(u32::MAX).max(1);
     if affordable < wanted {
-        tracing::warn!("{affordable} connections instead of {wanted}: the limit of descriptors is {descriptors} (ulimit -n)");
+        tracing::warn!(
+            "{affordable} connections instead of {wanted}: the limit of descriptors is {descriptors} (ulimit -n)"
+        );
     }
     wanted.min(affordable)
 }
@@ -131,9 +138,13 @@ fn choose_driver(wanted: Driver, workers: usize, connections: u32) -> Result<Kin
     let (kind, why) = match wanted {
         Driver::Epoll => (Kind::Epoll, "asked for".to_owned()),
         Driver::IoUring | Driver::Auto => match runtime::probe_io_uring(workers, connections / workers as u32) {
-            Ok(Kind::IoUringPlain) => (Kind::IoUringPlain, "without cooperative task running, which is slower".to_owned()),
+            Ok(Kind::IoUringPlain) => {
+                (Kind::IoUringPlain, "without cooperative task running, which is slower".to_owned())
+            }
             Ok(kind) => (kind, "with cooperative task running".to_owned()),
-            Err(error) if wanted == Driver::Auto => (Kind::Epoll, format!("because io_uring is not to be had: {error}")),
+            Err(error) if wanted == Driver::Auto => {
+                (Kind::Epoll, format!("because io_uring is not to be had: {error}"))
+            }
             Err(error) => {
                 let text = format!("--driver io-uring: io_uring is not to be had: {error}; use --driver auto or epoll");
                 return Err(text.into());
@@ -254,7 +265,8 @@ impl Watchdog {
             *seen = now;
             if *looks >= LOOKS_WITHOUT_A_SIGN {
                 log.flush();
-                let _ = writeln!(stderr(), "octostore: worker {core} is stuck; the server stops, and can be started again");
+                let _ =
+                    writeln!(stderr(), "octostore: worker {core} is stuck; the server stops, and can be started again");
                 process::abort();
             }
         }

@@ -140,7 +140,10 @@ fn what_was_appended_is_there_after_a_crash_and_after_a_close<S: Site>(site: S) 
     assert_eq!(found.tail.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(decode(&found.tail[1].1).collect::<Vec<_>>(), [Ok(granted("c", 6))]);
     assert_eq!(run.journal().room().used, 2);
-    assert_eq!(run.journal().room().used_bytes, found.tail.iter().map(|(_, records)| records.len() as u64).sum::<u64>());
+    assert_eq!(
+        run.journal().room().used_bytes,
+        found.tail.iter().map(|(_, records)| records.len() as u64).sum::<u64>()
+    );
 }
 
 fn commits_are_replayed_in_order_of_number<S: Site>(site: S) {

@@ -93,7 +93,10 @@ pub(super) fn replay(
             match change.map_err(|error| corrupt(format!("in commit {number} {error}")))? {
                 Change::Granted(record) | Change::Extended(record) if !known(record.user) => {
                     let Record { name, user, .. } = record;
-                    return Err(corrupt(format!("commit {number} gives lock '{name}' to account {}, which is none", user.0)));
+                    return Err(corrupt(format!(
+                        "commit {number} gives lock '{name}' to account {}, which is none",
+                        user.0
+                    )));
                 }
                 Change::Granted(record) | Change::Extended(record) => {
                     mark = mark.max(record.token.get());

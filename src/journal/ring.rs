@@ -80,7 +80,10 @@ impl Ring {
     /// There is none yet, so it cannot be trimmed: a mistake of the writer's.
     pub fn check_trim(&self, through: u64) -> Result<(), JournalError> {
         if through > self.last {
-            return Err(JournalError::Failed(format!("commit {through} cannot be trimmed: {} was the last", self.last)));
+            return Err(JournalError::Failed(format!(
+                "commit {through} cannot be trimmed: {} was the last",
+                self.last
+            )));
         }
         Ok(())
     }

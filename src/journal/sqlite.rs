@@ -157,7 +157,8 @@ impl SqliteJournal {
 
     fn read_accounts(&self) -> Result<Vec<Account>, JournalError> {
         let accounts = self.run("reading", |connection| {
-            let mut statement = connection.prepare("SELECT id, public_id, kind, external_id FROM accounts ORDER BY id")?;
+            let mut statement =
+                connection.prepare("SELECT id, public_id, kind, external_id FROM accounts ORDER BY id")?;
             let rows = statement.query_map([], |row| {
                 let public_id: String = row.get(1)?;
                 Ok((row.get::<_, i64>(0)?, public_id, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
@@ -166,7 +167,8 @@ impl SqliteJournal {
         })?;
         let checked = accounts.into_iter().zip(0u32..).map(|((id, public_id, kind, external_id), expected)| {
             let public_id = Uuid::try_parse(&public_id).ok().filter(|_| id == i64::from(expected));
-            let public_id = public_id.ok_or_else(|| corrupt(format!("account {id} is damaged, or one before it is missing")))?;
+            let public_id =
+                public_id.ok_or_else(|| corrupt(format!("account {id} is damaged, or one before it is missing")))?;
             Ok(Account { id: UserId(expected), public_id, kind, external_id })
         });
         checked.collect()
@@ -176,7 +178,9 @@ impl SqliteJournal {
     fn name_file(&self, error: JournalError) -> JournalError {
         let path = self.path.display();
         match error {
-            JournalError::Corrupt(what) if !what.contains(&*path.to_string()) => JournalError::Corrupt(format!("{path}: {what}")),
+            JournalError::Corrupt(what) if !what.contains(&*path.to_string()) => {
+                JournalError::Corrupt(format!("{path}: {what}"))
+            }
             error => error,
         }
     }
@@ -194,7 +198,8 @@ impl Journal for SqliteJournal {
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
         let now = (crate::clock::wall_ns() / 1_000_000_000) as i64;
         let known = self.read_accounts().map_err(|error| self.name_file(error))?;
-        let is_known = |(kind, id): &(&str, &str)| known.iter().any(|known| known.kind == *kind && known.external_id == *id);
+        let is_known =
+            |(kind, id): &(&str, &str)| known.iter().any(|known| known.kind == *kind && known.external_id == *id);
         if wanted.iter().all(is_known) {
             return Ok(known);
         }
@@ -213,7 +218,8 @@ impl Journal for SqliteJournal {
         let Commit { number, mark, records } = *commit;
         self.transaction("appending to", |connection| {
             let mut append = connection.prepare_cached(APPEND)?;
-            let written = append.execute(params![as_sql(slot), as_sql(number), as_sql(mark), checksum(commit), records])?;
+            let written =
+                append.execute(params![as_sql(slot), as_sql(number), as_sql(mark), checksum(commit), records])?;
             assert_eq!(written, 1, "slot {slot} holds a commit that is not trimmed");
             connection.prepare_cached(RAISE)?.execute([as_sql(mark), as_sql(number)])
         })?;
@@ -269,7 +275,14 @@ fn put(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     let mut buffer = Uuid::encode_buffer();
     let lease_id: &str = lease_id.hyphenated().encode_lower(&mut buffer);
     let token = as_sql(token.get());
-    connection.prepare_cached(PUT)?.execute(params![&**name, user.0, lease_id, token, ttl.seconds(), metadata.as_deref()])?;
+    connection.prepare_cached(PUT)?.execute(params![
+        &**name,
+        user.0,
+        lease_id,
+        token,
+        ttl.seconds(),
+        metadata.as_deref()
+    ])?;
     Ok(())
 }
 

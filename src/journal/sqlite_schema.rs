@@ -27,7 +27,7 @@ pub(super) const SCHEMA_VERSION: i32 = 1;
 /// SQLite's page cache, in KiB: the upper pages of a table of millions of rows, and the hot lower ones.
 const CACHE_KIB: u32 = 16 * 1024;
 
-/// The least that a database of ours has: one page, of SQLite's usual size.
+/// A page of a database of ours.
 const PAGE_BYTES: u64 = 4096;
 
 const SCHEMA: &str = "
@@ -82,7 +82,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     if is_new {
         create(&opened).map_err(|error| explain(path, "creating the tables", &error))?;
     } else {
-        refuse_lost_wal(&opened, path, wal_bytes)?;
+        refuse_what_is_not_whole(&opened, path, wal_bytes)?;
     }
     Ok(opened)
 }
@@ -156,10 +156,13 @@ fn look_around(path: &Path) -> Result<u64, JournalError> {
         }
         Ok(found) if found.len() > 0 => {}
         // SQLite would make a new database and delete the -wal file.
-        _ if wal_bytes > 0 => return refuse(format!("{wal} is there, but {file} is not: put it back, or restore a backup")),
+        _ if wal_bytes > 0 => {
+            return refuse(format!("{wal} is there, but {file} is not: put it back, or restore a backup"));
+        }
         _ => {}
     }
-    let not_allowed = |what, error| JournalError::Failed(format!("{what} cannot be written ({error}): allow octostore to"));
+    let not_allowed =
+        |what, error| JournalError::Failed(format!("{what} cannot be written ({error}): allow octostore to"));
     access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| not_allowed(directory.display(), e))?;
     match access(path, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(wal_bytes),
@@ -184,7 +187,8 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, JournalError> 
         (0, 0, 0) => Ok(true),
         (id, version, _) if id == ours && version == i64::from(SCHEMA_VERSION) => Ok(false),
         (id, version, _) if id == ours => {
-            let remedy = if version > i64::from(SCHEMA_VERSION) { "use the newer octostore" } else { "restore a backup" };
+            let remedy =
+                if version > i64::from(SCHEMA_VERSION) { "use the newer octostore" } else { "restore a backup" };
             Err(JournalError::Failed(format!(
                 "{file} is a database of schema version {version}; this octostore knows version {SCHEMA_VERSION}: {remedy}"
             )))
@@ -196,6 +200,7 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, JournalError> 
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}"))?; // heeded by a new database only
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     assert_eq!(mode, "wal", "SQLite has refused the WAL mode");
     // FULL: each commit is synced. Autocheckpoint is off, because checkpoints are ours to time.
@@ -220,16 +225,22 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// See `wal_holds_more` in [`super::sqlite`]'s header.
-fn refuse_lost_wal(connection: &Connection, path: &Path, wal_bytes: u64) -> Result<(), JournalError> {
+/// See `wal_holds_more` in [`super::sqlite`]'s header. Missing pages are SQLite's to notice; a piece of one is not.
+fn refuse_what_is_not_whole(connection: &Connection, path: &Path, wal_bytes: u64) -> Result<(), JournalError> {
+    let file = path.display();
     let holds_more: bool = connection
         .query_row("SELECT wal_holds_more FROM meta", [], |row| row.get(0))
         .map_err(|error| explain(path, "reading", &error))?;
-    if holds_more && wal_bytes == 0 {
-        let file = path.display();
-        return Err(JournalError::Corrupt(format!(
-            "{file} is not whole: its newest commits are in {file}-wal, which is missing: put that beside it, or restore a backup"
-        )));
+    if wal_bytes > 0 {
+        return Ok(());
     }
-    Ok(())
+    let cut_off = std::fs::metadata(path).is_ok_and(|found| found.len() % PAGE_BYTES != 0);
+    let why = match holds_more {
+        true => {
+            format!("its newest commits are in {file}-wal, which is missing: put that beside it, or restore a backup")
+        }
+        false if cut_off => "its end is missing: restore a backup".to_owned(),
+        false => return Ok(()),
+    };
+    Err(JournalError::Corrupt(format!("{file} is not whole: {why}")))
 }

@@ -57,7 +57,6 @@ impl Site for InPlace {
     }
 }
 
-
 fn opened(path: &Path) -> (SqliteJournal, Recovered) {
     let mut journal = SqliteJournal::open(path, LIMITS).unwrap();
     let recovered = journal.recover().unwrap();
@@ -141,7 +140,10 @@ fn after_a_close_one_file_is_left_that_sqlite_reads() {
     let text = |sql: &str| shell.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     let lease = "00000000-0000-0000-0000-000000000005";
-    assert_eq!(text("SELECT name || ' ' || lease_id || ' ' || metadata FROM locks"), format!("y {lease} it's \"mine\""));
+    assert_eq!(
+        text("SELECT name || ' ' || lease_id || ' ' || metadata FROM locks"),
+        format!("y {lease} it's \"mine\"")
+    );
     let created = text("SELECT created_at FROM accounts WHERE kind = 'static' AND external_id = 'ada'");
     assert!(created.len() == 20 && created.starts_with("20") && created.ends_with('Z'), "{created}");
     assert_eq!(shell.query_row("PRAGMA foreign_key_check", [], |_| Ok(())), Err(rusqlite::Error::QueryReturnedNoRows));

@@ -38,7 +38,9 @@ impl LockName {
             [] => Err(NameError::Empty),
             _ if text.len() > MAX_NAME_BYTES => Err(NameError::TooLong),
             b"." | b".." => Err(NameError::Dots),
-            _ if !text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) => Err(NameError::Character),
+            _ if !text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) => {
+                Err(NameError::Character)
+            }
             _ => std::str::from_utf8(text).map_err(|_| NameError::Character),
         }
     }

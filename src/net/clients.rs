@@ -50,12 +50,8 @@ impl Clients {
     /// Takes a connection in, whose socket is `fd`.
     pub fn register(self: &Rc<Self>, fd: RawFd) -> Registered {
         self.live.fetch_add(1, Ordering::Relaxed); // as in `live`
-        let client = Rc::new(Client {
-            fd,
-            deadline_ns: Cell::new(u64::MAX),
-            reading: Cell::new(false),
-            late: Cell::new(false),
-        });
+        let client =
+            Rc::new(Client { fd, deadline_ns: Cell::new(u64::MAX), reading: Cell::new(false), late: Cell::new(false) });
         let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
             self.slots.borrow_mut().push(None);
             self.slots.borrow().len() - 1

@@ -219,7 +219,8 @@ impl Conn {
         let unread = std::mem::take(&mut self.unread);
         let have = unread.len();
         let (read, mut unread) = if have == 0 {
-            let fit = if unread.capacity() > 4 * READ_BUFFER_BYTES { Vec::with_capacity(READ_BUFFER_BYTES) } else { unread };
+            let fit =
+                if unread.capacity() > 4 * READ_BUFFER_BYTES { Vec::with_capacity(READ_BUFFER_BYTES) } else { unread };
             self.stream.read(fit).await
         } else {
             let mut unread = unread;
@@ -299,7 +300,9 @@ impl Flight {
         match &mut self.stage {
             Stage::Failed(error) => Some(Err(error.clone())),
             Stage::Lock { asked, pending } => Some(match front.hub.settled(pending)? {
-                Ok(Answered::Lock(Ok(reply))) => locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns())),
+                Ok(Answered::Lock(Ok(reply))) => {
+                    locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns()))
+                }
                 Ok(_) => unreachable!("an operation is answered as one"),
                 Err(unavailable) => Err(unavailable.into()),
             }),

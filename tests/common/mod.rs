@@ -9,6 +9,8 @@
 #![allow(dead_code, unused_imports)] // each of the test crates uses a part of this one
 
 pub mod client;
+pub mod options;
+pub mod process;
 pub mod server;
 pub mod tools;
 pub mod user;
@@ -19,7 +21,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use client::{Connection, Response, request};
-pub use server::{Driver, Failed, Home, Options, Server, token_of};
+pub use options::{Driver, Home, Options, token_of};
+pub use process::Failed;
+pub use server::Server;
 pub use user::{Grant, User};
 
 /// How long anything may take that must happen at all.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 /// A wrapper that runs a server under strace, which writes to `output`. The server stays the test's own child (`-D`).
 pub fn strace(output: &Path, rules: &[&str]) -> Vec<String> {
-    let mut line = vec!["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-o", super::server::text(output)];
+    let mut line = vec!["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-o", super::options::text(output)];
     line.extend(rules);
     line.push("--");
     line.into_iter().map(str::to_owned).collect()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
-use crate::common::server::text;
+use crate::common::options::text;
 use crate::common::{Driver, Grant, Options, Server, tools};
 
 crate::both_drivers! {

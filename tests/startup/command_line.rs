@@ -4,7 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::server::{Process, clear_environment};
+use crate::common::options::clear_environment;
+use crate::common::process::Process;
 use crate::common::{Driver, Failed, Home, Options, Server, request};
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Failed {

@@ -1,0 +1,83 @@
+//! Operations of the lock table, with 1 k to 1 M locks held: no disk, no network, one core.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use octostore::fence::{Fence, FencingToken};
+use octostore::lease::{Change, Command, LockTable, Op, Ports, Seq, Ttl, UserId};
+use uuid::Uuid;
+
+/// Ports that cost next to nothing.
+struct Ledger {
+    fence: Fence,
+    seq: Seq,
+}
+
+impl Ports for Ledger {
+    fn mint(&mut self) -> Option<FencingToken> {
+        self.fence.mint()
+    }
+
+    fn reserve(&mut self, _: UserId) -> bool {
+        true
+    }
+
+    fn give_back(&mut self, _: UserId) {}
+
+    fn record(&mut self, change: Change<'_>) -> Seq {
+        black_box(change);
+        self.seq += 1;
+        self.seq
+    }
+}
+
+fn operations(c: &mut Criterion) {
+    let mut group = c.benchmark_group("lease");
+    for held in [1_000u32, 100_000, 1_000_000] {
+        let mut ledger = Ledger { fence: Fence::above(0), seq: 0 };
+        let mut table = LockTable::new(0);
+        let names: Vec<String> = (0..held).map(|n| format!("bench-lock-{n:012}")).collect();
+        let lease_id = Uuid::from_u128(1);
+        let acquire = Op::Acquire { lease_id, ttl: Ttl::DEFAULT, metadata: None };
+        let user = UserId(0);
+        for name in &names {
+            table.apply(0, &Command { user, name, op: acquire }, &mut ledger);
+        }
+        // A stride that visits all names in an order that no cache guesses.
+        let mut at = 0;
+        let mut next = || {
+            at = (at + 7919) % names.len();
+            names[at].as_str()
+        };
+        group.bench_function(BenchmarkId::new("renew", held), |b| {
+            b.iter(|| {
+                table.apply(1, &Command { user, name: next(), op: Op::Renew { lease_id, ttl: None } }, &mut ledger)
+            });
+        });
+        group.bench_function(BenchmarkId::new("held", held), |b| {
+            let op = Op::Acquire { lease_id: Uuid::nil(), ttl: Ttl::DEFAULT, metadata: None };
+            b.iter(|| table.apply(1, &Command { user, name: next(), op }, &mut ledger));
+        });
+        group.bench_function(BenchmarkId::new("release and acquire", held), |b| {
+            b.iter(|| {
+                let name = next();
+                table.apply(1, &Command { user, name, op: Op::Release { lease_id } }, &mut ledger);
+                table.apply(1, &Command { user, name, op: acquire }, &mut ledger)
+            });
+        });
+        group.bench_function(BenchmarkId::new("acquire and release a new name", held), |b| {
+            let mut n = 0u64;
+            b.iter(|| {
+                n += 1;
+                let name = format!("new-{n}");
+                table.apply(1, &Command { user, name: &name, op: acquire }, &mut ledger);
+                table.apply(1, &Command { user, name: &name, op: Op::Release { lease_id } }, &mut ledger);
+                table.forget(ledger.seq);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, operations);
+criterion_main!(benches);
