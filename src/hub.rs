@@ -404,3 +404,7 @@ impl Hub {
         waiter.wake_by_ref();
     }
 }
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -1,0 +1,238 @@
+//! Hubs of two cores and a journal in memory, driven turn by turn on one thread: what the threads do, without the threads.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::fence::Fence;
+use crate::journal::{Call, Disk, Effect, Journal, Limits, MemoryJournal, Writer};
+use crate::lease::{Op, Outcome, Ttl};
+use crate::mesh::ASKS;
+use crate::metrics::JournalMetrics;
+use crate::quota::Quota;
+use crate::sync::Bell;
+
+struct Rig {
+    hubs: Vec<Hub>,
+    mesh: Arc<Mesh>,
+    writer: Writer<MemoryJournal>,
+    disk: Disk,
+}
+
+impl Rig {
+    fn new(cores: usize) -> Rig {
+        let mesh = Arc::new(Mesh::new((0..cores).map(|_| Bell::new(true).unwrap()).collect()));
+        let intake = Arc::new(Intake::new(cores).unwrap());
+        let (fence, quota) = (Arc::new(Fence::above(0)), Arc::new(Quota::new(1, u32::MAX)));
+        let disk = Disk::new(Limits::STANDARD);
+        let mut journal = MemoryJournal::on(&disk);
+        let recovered = journal.recover().unwrap();
+        journal.accounts(&[("static", "alice")]).unwrap();
+        let metrics = Arc::new(JournalMetrics::default());
+        let writer = Writer::new(journal, &recovered, intake.clone(), mesh.clone(), metrics).unwrap();
+        let hub = |core| {
+            // The table's time began a while ago, so that a lease may have run out by now.
+            let shard = Shard::new(clock::now_ns() - 5_000_000_000, Vec::new(), fence.clone(), quota.clone());
+            Hub::new(core, shard, mesh.clone(), intake.clone())
+        };
+        Rig { hubs: (0..cores).map(hub).collect(), mesh, writer, disk }
+    }
+
+    /// A name that `owner` owns.
+    fn name(&self, owner: usize, n: usize) -> String {
+        (0..).map(|salt| format!("job-{n}-{salt}")).find(|name| self.mesh.owner_of(name) == owner).unwrap()
+    }
+
+    fn send(&self, core: usize, name: &str, op: Op<&str>) -> Pending {
+        self.hubs[core].send(clock::now_ns(), &Command { user: UserId(0), name, op })
+    }
+
+    fn acquire(&self, core: usize, name: &str) -> Pending {
+        self.send(core, name, Op::Acquire { lease_id: Uuid::new_v4(), ttl: Ttl::DEFAULT, metadata: None })
+    }
+
+    fn end_turn(&self, core: usize) {
+        self.hubs[core].end_turn(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn outcome(&self, core: usize, pending: &mut Pending) -> Option<Result<Outcome, Unavailable>> {
+        self.hubs[core].settled(pending).map(|settled| {
+            settled.map(|answered| match answered {
+                Answered::Lock(reply) => reply.unwrap().outcome,
+                Answered::List(_) => panic!("no list was asked for"),
+            })
+        })
+    }
+
+    fn asleep(&self, core: usize) -> bool {
+        self.mesh.inbox(core).gate().is_asleep()
+    }
+}
+
+#[test]
+fn rule_1_a_local_answer_is_held_until_its_commit() {
+    let mut rig = Rig::new(1);
+    let name = rig.name(0, 0);
+    let mut pending = rig.acquire(0, &name);
+    assert_eq!(rig.outcome(0, &mut pending), None);
+    rig.end_turn(0);
+    assert_eq!(rig.outcome(0, &mut pending), None, "handed over is not committed");
+    let mut look = rig.send(0, &name, Op::Status);
+    assert_eq!(rig.outcome(0, &mut look), None, "nor may a reader see it");
+    assert!(rig.writer.commit().unwrap());
+    assert!(matches!(rig.outcome(0, &mut pending), Some(Ok(Outcome::Acquired { .. }))));
+    assert!(matches!(rig.outcome(0, &mut look), Some(Ok(Outcome::Held { .. }))));
+    let mut free = rig.send(0, "elsewhere", Op::Status);
+    assert_eq!(rig.outcome(0, &mut free), Some(Ok(Outcome::Free)), "what no change concerns is said at once");
+}
+
+#[test]
+fn rule_1_an_answer_from_another_core_is_held_until_that_cores_commit() {
+    let mut rig = Rig::new(2);
+    let name = rig.name(1, 0);
+    let mut pending = rig.acquire(0, &name);
+    rig.end_turn(0);
+    rig.end_turn(1);
+    rig.end_turn(0);
+    assert_eq!(rig.outcome(0, &mut pending), None, "the answer is home, its commit is not made");
+    assert!(rig.writer.commit().unwrap());
+    assert!(matches!(rig.outcome(0, &mut pending), Some(Ok(Outcome::Acquired { .. }))));
+}
+
+#[test]
+fn rule_1_a_list_rests_on_all_that_its_cores_have_done() {
+    let mut rig = Rig::new(2);
+    let names = [rig.name(0, 0), rig.name(1, 1)];
+    let mut pending: Vec<Pending> = (0..2).map(|core| rig.acquire(core, &names[core])).collect();
+    (0..2).for_each(|core| rig.end_turn(core));
+    let query = Query { prefix: String::new(), after: None, limit: 10 };
+    let mut shares = rig.hubs[0].send_list(UserId(0), &query);
+    [0, 1, 0].into_iter().for_each(|core| rig.end_turn(core));
+    assert!(shares.iter_mut().all(|share| rig.hubs[0].settled(share).is_none()));
+    rig.writer.commit().unwrap();
+    let rows = |share: &mut Pending| match rig.hubs[0].settled(share) {
+        Some(Ok(Answered::List(page))) => page.rows.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(shares.iter_mut().map(rows).collect::<Vec<_>>(), [1, 1]);
+    assert!(pending.iter_mut().enumerate().all(|(core, p)| rig.outcome(core, p).is_some()));
+}
+
+#[test]
+fn a_turn_ends_asleep_and_the_commit_wakes_exactly_who_waits() {
+    let mut rig = Rig::new(2);
+    (0..2).for_each(|core| rig.end_turn(core));
+    assert!(rig.asleep(0) && rig.asleep(1));
+    let name = rig.name(0, 0);
+    let mut pending = rig.acquire(0, &name);
+    assert!(!rig.asleep(0), "a turn is in progress");
+    assert_eq!(rig.outcome(0, &mut pending), None);
+    rig.hubs[0].wake_when_settled(&pending, Waker::noop());
+    rig.end_turn(0);
+    assert!(rig.asleep(0));
+    let rings = |core: usize| rig.mesh.inbox(core).gate().rings();
+    let before = (rings(0), rings(1));
+    rig.writer.commit().unwrap();
+    assert_eq!((rings(0), rings(1)), (before.0 + 1, before.1));
+    assert!(!rig.asleep(0) && rig.asleep(1));
+}
+
+#[test]
+fn rule_10_a_full_inbox_refuses_what_comes_beyond_and_loses_nothing() {
+    let mut rig = Rig::new(2);
+    let names: Vec<String> = (0..ASKS + 10).map(|n| rig.name(1, n)).collect();
+    let mut pending: Vec<Pending> = names.iter().map(|name| rig.acquire(0, name)).collect();
+    let refused = pending.iter_mut().filter_map(|p| rig.outcome(0, p)).collect::<Vec<_>>();
+    assert_eq!(refused, vec![Err(Unavailable::Overloaded); 10]);
+    assert_eq!(rig.mesh.inbox(1).refused(), 10);
+    for _ in 0..=ASKS / ASKS_PER_TURN {
+        rig.end_turn(1);
+        while rig.writer.commit().unwrap() {}
+    }
+    rig.end_turn(0);
+    assert_eq!(rig.hubs[0].tickets.borrow().outstanding(), 0);
+    let settled = pending.iter_mut().take(ASKS).map(|p| rig.outcome(0, p)).filter(|o| matches!(o, Some(Ok(_)))).count();
+    assert_eq!(settled, ASKS);
+}
+
+#[test]
+fn rule_10_two_cores_with_full_inboxes_at_each_other_both_go_on() {
+    let mut rig = Rig::new(2);
+    let mut pending = Vec::new();
+    for n in 0..2 * ASKS {
+        for core in 0..2 {
+            pending.push((core, rig.acquire(core, &rig.name(1 - core, n))));
+        }
+    }
+    for _ in 0..4 * ASKS / ASKS_PER_TURN {
+        (0..2).for_each(|core| rig.end_turn(core));
+        while rig.writer.commit().unwrap() {}
+    }
+    let outcomes: Vec<_> =
+        pending.iter_mut().map(|(core, p)| rig.outcome(*core, p).expect("all are answered")).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 2 * ASKS);
+}
+
+#[test]
+fn rule_10_while_the_disk_hangs_batches_stop_at_their_bound_and_commands_are_refused() {
+    let mut rig = Rig::new(1);
+    let mut pending = Vec::new();
+    let first_refused = loop {
+        let name = format!("job-{}", pending.len());
+        let mut sent = rig.acquire(0, &name);
+        if let Some(outcome) = rig.outcome(0, &mut sent) {
+            break outcome;
+        }
+        pending.push(sent);
+        rig.end_turn(0);
+        assert!(pending.len() < 1_000_000, "what waits for the disk is bounded");
+    };
+    assert_eq!(first_refused, Err(Unavailable::Overloaded));
+    while rig.writer.commit().unwrap() {}
+    rig.end_turn(0);
+    while rig.writer.commit().unwrap() {}
+    assert!(pending.iter_mut().all(|p| matches!(rig.outcome(0, p), Some(Ok(Outcome::Acquired { .. })))));
+}
+
+#[test]
+fn rule_12_when_the_journal_fails_everybody_is_told_and_nothing_more_is_acknowledged() {
+    let rig = Rig::new(2);
+    let name = rig.name(1, 0);
+    let mut pending = rig.acquire(0, &name);
+    [0, 1, 0].into_iter().for_each(|core| rig.end_turn(core));
+    assert_eq!(rig.outcome(0, &mut pending), None);
+    rig.hubs[0].wake_when_settled(&pending, Waker::noop());
+    rig.end_turn(0);
+    rig.disk.fail_next(Call::Append, Effect::Whole);
+    let Rig { hubs, mesh, writer, .. } = rig;
+    assert!(writer.run().is_err(), "the thread ends");
+    assert!(!mesh.inbox(0).gate().is_asleep(), "who waits is woken");
+    assert!(matches!(hubs[0].settled(&mut pending), Some(Err(Unavailable::JournalFailed))));
+    assert!(hubs[0].has_failed());
+}
+
+#[test]
+fn a_probe_settles_with_the_next_commit_and_one_a_second_serves_all() {
+    let mut rig = Rig::new(1);
+    let mut cx = Context::from_waker(Waker::noop());
+    let (first, second) = (rig.hubs[0].send_probe(), rig.hubs[0].send_probe());
+    assert_eq!(first.rests_on, second.rests_on);
+    rig.end_turn(0);
+    assert!(rig.hubs[0].poll_probe(&first, &mut cx).is_pending());
+    assert!(rig.writer.commit().unwrap());
+    assert!(rig.hubs[0].poll_probe(&second, &mut cx).is_ready());
+}
+
+#[test]
+fn what_runs_out_is_swept_at_the_end_of_a_turn() {
+    let mut rig = Rig::new(1);
+    let ttl = Ttl::from_seconds(1).unwrap();
+    let op = Op::Acquire { lease_id: Uuid::new_v4(), ttl, metadata: None };
+    // A now of two seconds ago stands for two seconds of waiting.
+    let long_ago = clock::now_ns() - 2_000_000_000;
+    drop(rig.hubs[0].send(long_ago, &Command { user: UserId(0), name: "job", op }));
+    assert_eq!(rig.hubs[0].shard.borrow().held(), 1);
+    rig.hubs[0].sweep_soon();
+    rig.end_turn(0);
+    assert_eq!(rig.hubs[0].shard.borrow().held(), 0);
+    assert!(rig.writer.commit().unwrap());
+}
