@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::{panic, process, thread};
 
+use rustix::fs::Mode;
 use rustix::net::Shutdown;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -49,6 +50,8 @@ enum Event {
 pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let log = logging::start(&config.log)?;
     stop_on_panic();
+    // Whatever is made from here on is the owner's alone: the database holds lease ids.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let lock = DatabaseLock::take(&config.database)?;
     let listener = bind(&config.bind)?;
     let gathered = auth::credentials(&config.tokens, lock.database())?;

@@ -7,14 +7,21 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::clock::Duration;
 use crate::config::BindAddress;
 
 /// Connections that may wait to be accepted; the kernel's `somaxconn` may lower it.
 const BACKLOG: i32 = 4096;
+
+/// A killed server's rings keep its socket listening until the kernel has torn them down, a moment after the process is
+/// gone. So a port that no process seems to hold is asked for again, so often and so far apart.
+const GHOST_RETRIES: u32 = 60;
+const GHOST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why there is no port. One line that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +41,14 @@ pub fn bind(address: &BindAddress) -> Result<TcpListener, BindError> {
         .collect();
     let chosen = found.iter().find(|found| found.is_ipv4()).or(found.first());
     let &chosen = chosen.ok_or_else(|| BindError(format!("'{}' has no address; {hint}", address.host)))?;
+    for _ in 0..GHOST_RETRIES {
+        match listen(chosen) {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse && living_holder(chosen).is_none() => {
+                thread::sleep(GHOST_PAUSE)
+            }
+            done => return done.map_err(|e| BindError(explained(address, chosen, &e))),
+        }
+    }
     listen(chosen).map_err(|e| BindError(explained(address, chosen, &e)))
 }
 
@@ -86,12 +101,22 @@ struct Listening {
 
 /// Who listens on `wanted`, as far as this process may know.
 fn holder(wanted: SocketAddr) -> String {
+    match (living_holder(wanted), listening_on(wanted)) {
+        (Some(process), _) => process,
+        (None, Some(socket)) => format!("a process of user {}", socket.user),
+        (None, None) => "another process".into(),
+    }
+}
+
+/// The process that listens on `wanted`. None if there is none, or if it is another user's and hidden from this one.
+fn living_holder(wanted: SocketAddr) -> Option<String> {
+    owner(listening_on(wanted)?.inode)
+}
+
+fn listening_on(wanted: SocketAddr) -> Option<Listening> {
     let lists = ["/proc/net/tcp", "/proc/net/tcp6"].map(|list| fs::read_to_string(list).unwrap_or_default());
     let mut all = lists.iter().flat_map(|list| list.lines().filter_map(listening));
-    match all.find(|socket| overlap(socket.address, wanted)) {
-        Some(socket) => owner(socket.inode).unwrap_or_else(|| format!("a process of user {}", socket.user)),
-        None => "another process".into(),
-    }
+    all.find(|socket| overlap(socket.address, wanted))
 }
 
 /// One line of `/proc/net/tcp` or `tcp6`, if it is a socket that listens.

@@ -320,10 +320,8 @@ impl Flight {
                 }
                 Some(Ok(api::list::answer(body, pages, query.limit, &front.view(clock::now_ns()))))
             }
-            Stage::Health(found) => {
-                let found = found.clone().expect("asked for before its answer is");
-                Some(found.map(|()| api::health::answer(body, &front.health())))
-            }
+            // Not asked yet: that is done when it has come to the front.
+            Stage::Health(found) => Some(found.clone()?.map(|()| api::health::answer(body, &front.health()))),
         }
     }
 

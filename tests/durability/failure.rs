@@ -132,7 +132,7 @@ fn a_file_at_its_largest_stops_the_server_and_loses_nothing(driver: Driver) {
     let largest = files.map(|file| file.expect("a file").metadata().expect("its size").len()).max().expect("a file");
     // The signal that goes with the limit is ignored, so that the write fails instead.
     let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", (largest + (512 << 10)) / 512);
-    server.options.wrapper = vec!["dash".into(), "-c".into(), limit];
+    server.options.wrapper = vec!["sh".into(), "-c".into(), limit];
     server.start_again();
     let told = Told::until_it_is_gone(&server, &"m".repeat(1024));
     assert_failed(&mut server, &["full", "i/o error", "too large", "no space"]);
