@@ -24,6 +24,7 @@ use crate::http::RequestIds;
 use crate::hub::Hub;
 use crate::journal::{Intake, Row};
 use crate::mesh::Mesh;
+use crate::metrics::JournalMetrics;
 use crate::net::clients::Clients;
 use crate::net::doorbell::Doorbell;
 use crate::net::listener;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub principals: Arc<Principals>,
     /// Connections that are open, over all workers.
     pub live: Arc<AtomicU32>,
+    /// What the journal's thread has done.
+    pub journal_metrics: Arc<JournalMetrics>,
     /// Per worker, a count that rises while it works: for the watchdog.
     pub heartbeats: Box<[AtomicU64]>,
     /// What request ids of this process begin with.

@@ -1,6 +1,6 @@
 //! The command line: which command was typed, and how the process ends. One file per command.
 
-mod serve;
+pub mod serve;
 
 use std::error::Error;
 use std::fmt;

@@ -20,7 +20,7 @@ use crate::fence::Fence;
 use crate::journal::{Intake, Journal, JournalError, Limits, Recovered, Row, SqliteJournal, Writer};
 use crate::logging::{self, Log};
 use crate::mesh::{Control, Mesh};
-use crate::metrics::JournalMetrics;
+use crate::metrics::{JournalFigures, JournalMetrics};
 use crate::net::bind::{bind, raise_descriptor_limit};
 use crate::net::runtime::{self, Kind};
 use crate::quota::Quota;
@@ -120,6 +120,7 @@ fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Resu
         quota: Arc::new(Quota::new(principals.account_places(), config.max_locks_per_user)),
         principals: Arc::new(principals),
         live: Arc::new(AtomicU32::new(0)),
+        journal_metrics: Arc::new(JournalMetrics::default()),
         heartbeats: (0..config.workers).map(|_| AtomicU64::new(0)).collect(),
         process: getrandom::u32()?,
     }))
@@ -164,7 +165,7 @@ fn start_journal(
     shared: &Arc<Shared>,
     events: Sender<Event>,
 ) -> Result<(), Box<dyn Error>> {
-    let metrics = Arc::new(JournalMetrics::default());
+    let metrics = shared.journal_metrics.clone();
     let writer = Writer::new(journal, recovered, shared.intake.clone(), shared.mesh.clone(), metrics)?;
     thread::Builder::new().name("journal".into()).spawn(move || {
         let _ = events.send(Event::JournalEnded(writer.run()));
@@ -231,7 +232,11 @@ fn drain(events: &Receiver<Event>, listener: &TcpListener, shared: &Shared, log:
                 process::exit(128 + signal);
             }
             Ok(Event::JournalEnded(Ok(()))) => {
-                tracing::info!("stopped");
+                let JournalFigures { commits, changes, commit_ns, folds, rows } = shared.journal_metrics.figures();
+                let rings: u64 = shared.mesh.inboxes().iter().map(|inbox| inbox.gate().rings()).sum();
+                let refused: u64 = shared.mesh.inboxes().iter().map(|inbox| inbox.refused()).sum();
+                let commit_us = commit_ns / 1_000;
+                tracing::info!(commits, changes, commit_us, folds, rows, rings, refused, "stopped");
                 log.flush();
                 // Not a return: the workers' runtimes must not be dropped with I/O under way.
                 process::exit(0);

@@ -248,3 +248,7 @@ impl<J: Journal> Writer<J> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::common::{Driver, Options, Server, User};
 
 crate::both_drivers! {
-    sixty_four_mixed_requests_are_answered_in_order,
-    requests_on_one_name_take_effect_in_order,
-    a_list_sees_all_that_was_sent_before_it,
+    rule_13_sixty_four_mixed_requests_are_answered_in_order,
+    rule_13_requests_on_one_name_take_effect_in_order,
+    rule_13_a_list_sees_all_that_was_sent_before_it,
     thousands_at_once_are_answered_in_order,
     a_malformed_request_is_answered_after_those_before_it,
     many_connections_pipeline_at_once,
@@ -27,7 +27,7 @@ fn expect_in_order(user: &mut User, requests: &[Vec<u8>], wanted: &[(u16, String
     }
 }
 
-fn sixty_four_mixed_requests_are_answered_in_order(driver: Driver) {
+fn rule_13_sixty_four_mixed_requests_are_answered_in_order(driver: Driver) {
     let server = Server::start(Options::new(driver).workers(3));
     let mut alice = server.user("alice");
     let mut requests = Vec::new();
@@ -52,7 +52,7 @@ fn sixty_four_mixed_requests_are_answered_in_order(driver: Driver) {
     expect_in_order(&mut alice, &requests, &wanted);
 }
 
-fn requests_on_one_name_take_effect_in_order(driver: Driver) {
+fn rule_13_requests_on_one_name_take_effect_in_order(driver: Driver) {
     let server = Server::start(Options::new(driver).workers(4));
     let mut alice = server.user("alice");
     for round in 0..20 {
@@ -83,7 +83,7 @@ fn requests_on_one_name_take_effect_in_order(driver: Driver) {
     }
 }
 
-fn a_list_sees_all_that_was_sent_before_it(driver: Driver) {
+fn rule_13_a_list_sees_all_that_was_sent_before_it(driver: Driver) {
     let server = Server::start(Options::new(driver).workers(4));
     let mut alice = server.user("alice");
     let mut requests: Vec<Vec<u8>> =

@@ -9,9 +9,9 @@ use serde_json::json;
 use crate::common::{Driver, Failed, Home, Options, Server, token_of};
 
 crate::both_drivers! {
-    a_second_server_on_a_database_names_it_and_the_process_that_has_it,
-    a_second_server_is_refused_by_whatever_path_it_comes,
-    a_second_server_on_a_port_names_it_and_the_process_that_has_it,
+    rule_11_a_second_server_on_a_database_names_it_and_the_process_that_has_it,
+    rule_11_a_second_server_is_refused_by_whatever_path_it_comes,
+    rule_11_a_second_server_on_a_port_names_it_and_the_process_that_has_it,
     a_database_in_a_missing_directory_is_refused,
     a_database_in_a_directory_that_cannot_be_written_is_refused,
     a_directory_is_no_database,
@@ -30,7 +30,7 @@ fn at(driver: Driver, database: PathBuf) -> Options {
     Options { database, ..Options::new(driver) }
 }
 
-fn a_second_server_on_a_database_names_it_and_the_process_that_has_it(driver: Driver) {
+fn rule_11_a_second_server_on_a_database_names_it_and_the_process_that_has_it(driver: Driver) {
     let mut first = Server::on(driver);
     let grant = first.user("alice").grant("job", json!({}));
     let failed = refused(first.options.clone());
@@ -43,7 +43,7 @@ fn a_second_server_on_a_database_names_it_and_the_process_that_has_it(driver: Dr
     first.start_again();
 }
 
-fn a_second_server_is_refused_by_whatever_path_it_comes(driver: Driver) {
+fn rule_11_a_second_server_is_refused_by_whatever_path_it_comes(driver: Driver) {
     let first = Server::on(driver);
     let home = &first.options.home;
     let other = Home::new();
@@ -57,7 +57,7 @@ fn a_second_server_is_refused_by_whatever_path_it_comes(driver: Driver) {
     first.assert_healthy();
 }
 
-fn a_second_server_on_a_port_names_it_and_the_process_that_has_it(driver: Driver) {
+fn rule_11_a_second_server_on_a_port_names_it_and_the_process_that_has_it(driver: Driver) {
     let first = Server::on(driver);
     let failed = refused(Options { bind: first.address.to_string(), ..Options::new(driver) });
     let error = failed.error();
