@@ -75,6 +75,11 @@ pub struct ServeArgs {
     /// [env: OCTOSTORE_MAX_CONNECTIONS] [default: 10000]
     #[arg(long, value_name = "N", help_heading = "Connections", verbatim_doc_comment)]
     pub max_connections: Option<OsString>,
+    /// The most open connections of one address (of IPv6: one /64); 0 means
+    /// no limit. Behind a proxy all clients have its address
+    /// [env: OCTOSTORE_MAX_CONNECTIONS_PER_ADDRESS] [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Connections", verbatim_doc_comment)]
+    pub max_connections_per_address: Option<OsString>,
     /// How long the head of a request may take, from its first byte
     /// [env: OCTOSTORE_HEAD_TIMEOUT_SECONDS] [default: 10]
     #[arg(long, value_name = "SECONDS", help_heading = "Connections", verbatim_doc_comment)]
@@ -120,6 +125,8 @@ pub struct Config {
     pub max_locks_per_user: u32,
     /// The most open connections over all workers: 1 to 10^6.
     pub max_connections: u32,
+    /// The most open connections of one address: up to 10^6, or 0 for no limit.
+    pub max_connections_per_address: u32,
     /// How long a connection may take for what.
     pub timeouts: Timeouts,
     /// What is logged, and how.
@@ -223,6 +230,8 @@ impl Config {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64)).to_string();
         let max_locks = setting(&args.max_locks_per_user, "--max-locks-per-user", "MAX_LOCKS_PER_USER", "100");
         let connections = setting(&args.max_connections, "--max-connections", "OCTOSTORE_MAX_CONNECTIONS", "10000");
+        let per_address = "OCTOSTORE_MAX_CONNECTIONS_PER_ADDRESS";
+        let per_address = setting(&args.max_connections_per_address, "--max-connections-per-address", per_address, "0");
         let head = setting(&args.head_timeout, "--head-timeout", "OCTOSTORE_HEAD_TIMEOUT_SECONDS", "10");
         let body = setting(&args.body_timeout, "--body-timeout", "OCTOSTORE_BODY_TIMEOUT_SECONDS", "10");
         let idle = setting(&args.idle_timeout, "--idle-timeout", "OCTOSTORE_IDLE_TIMEOUT_SECONDS", "75");
@@ -243,6 +252,8 @@ impl Config {
             },
             max_locks_per_user: max_locks.number(1_000_000_000, "a whole number from 1 to 1000000000")?,
             max_connections: connections.number(1_000_000, "a whole number from 1 to 1000000")?,
+            max_connections_per_address: per_address
+                .parsed("a whole number from 0 to 1000000", |text| text.parse().ok().filter(|n| *n <= 1_000_000))?,
             timeouts: Timeouts {
                 head_timeout_ms: head.seconds_as_ms()?,
                 body_timeout_ms: body.seconds_as_ms()?,

@@ -25,13 +25,14 @@ use crate::hub::Hub;
 use crate::journal::{Intake, Row};
 use crate::mesh::Mesh;
 use crate::metrics::JournalMetrics;
+use crate::net::admission::Admission;
 use crate::net::clients::Clients;
 use crate::net::doorbell::Doorbell;
 use crate::net::listener;
 use crate::net::runtime::{self, Kind};
 use crate::quota::Quota;
 use crate::shard::Shard;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Between two looks for leases that have run out: see the tick of the timing wheel.
 const TICK: Duration = Duration::from_millis(25);
@@ -44,6 +45,8 @@ pub struct Shared {
     pub driver: Kind,
     /// The most connections, over all.
     pub max_connections: u32,
+    /// Who may connect.
+    pub admission: Arc<Admission>,
     /// How long clients may take.
     pub timeouts: Timeouts,
     /// The inboxes.
@@ -56,8 +59,6 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// The users.
     pub principals: Arc<Principals>,
-    /// Connections that are open, over all workers.
-    pub live: Arc<AtomicU32>,
     /// What the journal's thread has done.
     pub journal_metrics: Arc<JournalMetrics>,
     /// Per worker, a count that rises while it works: for the watchdog.
@@ -106,14 +107,14 @@ fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan) -> io::Result<
     };
     let ids = RequestIds::new(shared.process, core as u16);
     let front = Rc::new(Front::new(hub.clone(), shared.principals.clone(), shared.timeouts, ids, about));
-    let clients = Rc::new(Clients::new(shared.live.clone()));
-    let max_connections = shared.max_connections;
+    let clients = Rc::new(Clients::new(shared.admission.clone()));
+    let share = shared.max_connections.div_ceil(shared.mesh.cores() as u32) as usize;
     let shared = shared.clone();
     runtime.block_on(async move {
         let doorbell = Doorbell::new(shared.mesh.inbox(core).gate().bell())?;
         let listener = TcpListener::from_std(listener)?;
         monoio::spawn(hear(doorbell, hub.clone()));
-        monoio::spawn(listener::accept(listener, clients.clone(), front.clone(), max_connections));
+        monoio::spawn(listener::accept(listener, shared.admission.clone(), clients.clone(), front.clone(), share));
         monoio::spawn(tick(core, shared, hub.clone(), front, clients));
         poll_fn(|cx| {
             hub.end_turn(cx);

@@ -53,9 +53,9 @@ pub enum Writer {
 /// A response goes out after its commit, and does go out: the worker sleeps on a mark that is another
 /// core's or its own, it makes no difference.
 ///
-/// One worker, two responses, two commits. Bound: 4 preemptions, deep none.
+/// One worker, two responses, two commits. Bound: 5 preemptions, deep none.
 pub fn a_response_waits_for_its_commit_and_no_longer() {
-    explore("a response waits for its commit", Bound { usual: Some(4), deep: None }, || two_commits(Writer::Careful));
+    explore("a response waits for its commit", Bound { usual: Some(5), deep: None }, || two_commits(Writer::Careful));
 }
 
 /// The model of [`a_response_waits_for_its_commit_and_no_longer`], with a journal that may be careless.
@@ -102,9 +102,9 @@ pub fn what_woke_a_sleeper_is_there_at_once() {
 
 /// The same while another core knocks, and so wakes the worker for something else.
 ///
-/// Bound: 3 preemptions, deep none.
+/// Bound: 3 preemptions, deep 4.
 pub fn a_commit_and_a_message_may_come_together() {
-    explore("a commit and a message together", Bound { usual: Some(3), deep: None }, || {
+    explore("a commit and a message together", Bound { usual: Some(3), deep: Some(4) }, || {
         let (core, gate) = (Core::new(), Rc::new(Gate::new(Bell::new())));
         let asks = Rc::new(ArrayQueue::new(1));
         let (theirs, door) = (core.clone(), gate.clone());

@@ -21,10 +21,11 @@ use crate::journal::{Intake, Journal, JournalError, Limits, Recovered, Row, Sqli
 use crate::logging::{self, Log};
 use crate::mesh::{Control, Mesh};
 use crate::metrics::{JournalFigures, JournalMetrics};
+use crate::net::admission::{Admission, REFUSED_AT_ONCE};
 use crate::net::bind::{bind, raise_descriptor_limit};
 use crate::net::runtime::{self, Kind};
 use crate::quota::Quota;
-use crate::sync::{AtomicU32, AtomicU64, Bell, Ordering};
+use crate::sync::{AtomicU64, Bell, Ordering};
 use crate::worker::{self, Plan, Shared};
 
 /// Descriptors that are not connections: the database, the rings, the bells, the log, and some to spare.
@@ -113,13 +114,13 @@ fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Resu
     Ok(Arc::new(Shared {
         driver,
         max_connections,
+        admission: Arc::new(Admission::new(max_connections, config.max_connections_per_address)),
         timeouts: config.timeouts,
         mesh: Arc::new(Mesh::new(bells)),
         intake: Arc::new(Intake::new(config.workers)?),
         fence: Arc::new(Fence::above(recovered.mark)),
         quota: Arc::new(Quota::new(principals.account_places(), config.max_locks_per_user)),
         principals: Arc::new(principals),
-        live: Arc::new(AtomicU32::new(0)),
         journal_metrics: Arc::new(JournalMetrics::default()),
         heartbeats: (0..config.workers).map(|_| AtomicU64::new(0)).collect(),
         process: getrandom::u32()?,
@@ -129,7 +130,9 @@ fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Resu
 /// As many connections as were asked for, or as the system has descriptors for.
 fn affordable_connections(wanted: u32) -> u32 {
     let descriptors = raise_descriptor_limit();
-    let affordable = u32::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(u32::MAX).max(1);
+    let affordable = u32::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS + u64::from(REFUSED_AT_ONCE)))
+        .unwrap_or(u32::MAX)
+        .max(1);
     if affordable < wanted {
         tracing::warn!(
             "{affordable} connections instead of {wanted}: the limit of descriptors is {descriptors} (ulimit -n)"
@@ -222,7 +225,7 @@ fn drain(events: &Receiver<Event>, listener: &TcpListener, shared: &Shared, log:
     let until_ns = clock::now_ns() + DRAIN_NS;
     let mut closed = false;
     loop {
-        let drained = shared.live.load(Ordering::Relaxed) == 0 || clock::now_ns() >= until_ns;
+        let drained = shared.admission.served() == 0 || clock::now_ns() >= until_ns;
         if drained && !std::mem::replace(&mut closed, true) {
             shared.intake.close();
         }

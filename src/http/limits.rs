@@ -35,7 +35,9 @@ pub const MAX_REQUEST_BYTES: usize =
 
 /// What a connection's read buffer begins with; it grows on demand up to [`MAX_REQUEST_BYTES`].
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Requests of one connection that may be under way at once. More wait unread in the kernel.
+/// What is read at once of a client that sends more than that in a burst: its requests are answered together.
+pub const BURST_BYTES: usize = 16 * 1024;
+/// Requests of one connection that may be under way at once. More wait unread.
 pub const MAX_PIPELINED: usize = 64;
 /// What is still read of a connection that is being closed, so that the client gets to see the last answer.
 pub const MAX_LINGER_BYTES: usize = 1 << 20;
@@ -55,5 +57,5 @@ const _: () = assert!(LONGEST_BODY_WE_SERVE <= MAX_BODY_BYTES);
 const _: () = assert!(MAX_HOST_BYTES < MAX_TARGET_BYTES, "an absolute target has room for its path");
 const _: () = assert!(MAX_CHUNK_SIZE_DIGITS <= 16, "a chunk's size fits 64 bits");
 const _: () = assert!(MAX_CHUNK_LINE_BYTES < MAX_CHUNK_FRAMING_BYTES);
-const _: () = assert!(READ_BUFFER_BYTES < MAX_REQUEST_BYTES);
+const _: () = assert!(READ_BUFFER_BYTES < BURST_BYTES && BURST_BYTES < MAX_REQUEST_BYTES);
 const _: () = assert!(MAX_REQUEST_BYTES <= 64 * 1024, "what one connection may make us hold");

@@ -12,11 +12,12 @@
 //!
 //! In reading order: `limits` (every bound), `parse` (bytes to a request), `line` (the request line),
 //! `fields` (the header lines and what they say of framing), `chunked` (bodies in chunks), `refusal` (what is
-//! answered to the rest), `encode` (an answer to bytes), `request_id`.
+//! answered to the rest), `inbound` (a connection's unread bytes), `encode` (an answer to bytes), `request_id`.
 
 mod chunked;
 mod encode;
 mod fields;
+mod inbound;
 mod line;
 mod parse;
 mod refusal;
@@ -26,6 +27,7 @@ pub mod limits;
 
 pub use encode::{CONTINUE, Head, http_date, respond};
 pub use fields::Fields;
+pub use inbound::{Inbound, Next};
 pub use line::Method;
 pub use parse::{Phase, Request, Step, parse};
 pub use refusal::Refusal;

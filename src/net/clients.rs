@@ -1,121 +1,189 @@
 //! The connections of one worker: how many, and how long each may still take.
 //!
-//! A deadline is a number in a cell; the worker's ticker looks through them all a few times a second and
-//! shuts down the sockets of those that are late, which ends their pending read or write. So a
-//! request costs no timer.
+//! A deadline is a number in a table; the worker's ticker looks through the table a few times a second and
+//! ends what is late. So a request costs no timer. One that is late in sending has its read given up and
+//! can still be told so; one that is late in taking its answers is cut, and what the kernel holds for
+//! it is thrown away.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
-use rustix::net::Shutdown;
+use rustix::net::{RecvFlags, Shutdown, sockopt};
 
-use crate::sync::{Arc, AtomicU32, Ordering};
+use super::admission::{Admission, Place};
+use crate::clock::Duration;
+use crate::sync::Arc;
 
 /// All connections of a worker.
 pub struct Clients {
-    slots: RefCell<Vec<Option<Rc<Client>>>>,
-    free: RefCell<Vec<usize>>,
-    /// Over all workers.
-    live: Arc<AtomicU32>,
+    table: RefCell<Table>,
+    admission: Arc<Admission>,
 }
 
-/// One connection, as its worker sees it.
-pub struct Client {
+#[derive(Default)]
+struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+/// One connection, as its worker sees it: small and in a row, since the ticker looks at all of them.
+struct Slot {
+    deadline_ns: u64,
     fd: RawFd,
-    deadline_ns: Cell<u64>,
-    /// It waits for the client to send something.
-    reading: Cell<bool>,
-    late: Cell<bool>,
+    doing: Doing,
+    reader: Option<Waker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// There is no connection here.
+    Nothing,
+    /// The client waits for us.
+    Working,
+    /// We wait for the client to send.
+    Reading,
+    /// We did, and it was too slow.
+    Late,
+    /// We wait for the client to take what it is sent.
+    Writing,
 }
 
 /// A connection's entry, for as long as its socket is open. Drop it before the socket.
 pub struct Registered {
     clients: Rc<Clients>,
-    client: Rc<Client>,
     slot: usize,
+    _place: Place,
 }
 
 impl Clients {
-    /// None yet. `live` counts those of all workers.
-    pub fn new(live: Arc<AtomicU32>) -> Clients {
-        Clients { slots: RefCell::default(), free: RefCell::default(), live }
+    /// None yet.
+    pub fn new(admission: Arc<Admission>) -> Clients {
+        Clients { table: RefCell::default(), admission }
     }
 
-    /// How many connections all workers have.
-    pub fn live(&self) -> u32 {
-        self.live.load(Ordering::Relaxed) // a count that orders nothing
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let table = self.table.borrow();
+        table.slots.len() - table.free.len()
     }
 
     /// Takes a connection in, whose socket is `fd`.
-    pub fn register(self: &Rc<Self>, fd: RawFd) -> Registered {
-        self.live.fetch_add(1, Ordering::Relaxed); // as in `live`
-        let client =
-            Rc::new(Client { fd, deadline_ns: Cell::new(u64::MAX), reading: Cell::new(false), late: Cell::new(false) });
-        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            self.slots.borrow_mut().push(None);
-            self.slots.borrow().len() - 1
-        });
-        self.slots.borrow_mut()[slot] = Some(client.clone());
-        Registered { clients: self.clone(), client, slot }
+    pub fn register(self: &Rc<Self>, fd: RawFd, place: Place) -> Registered {
+        let mut table = self.table.borrow_mut();
+        let new = Slot { deadline_ns: u64::MAX, fd, doing: Doing::Working, reader: None };
+        let slot = match table.free.pop() {
+            Some(slot) => {
+                table.slots[slot as usize] = new;
+                slot as usize
+            }
+            None => {
+                table.slots.push(new);
+                table.slots.len() - 1
+            }
+        };
+        Registered { clients: self.clone(), slot, _place: place }
     }
 
-    /// Cuts those whose deadline has passed.
+    /// Ends what has taken longer than it may.
     pub fn cut_the_late(&self, now_ns: u64) {
-        for client in self.slots.borrow().iter().flatten().filter(|client| client.deadline_ns.get() <= now_ns) {
-            client.late.set(true);
-            client.deadline_ns.set(u64::MAX);
-            // One that sends too slowly may still be told so; one that does not read is told nothing.
-            client.shut(if client.reading.get() { Shutdown::Read } else { Shutdown::Both });
+        for slot in self.table.borrow_mut().slots.iter_mut().filter(|slot| slot.deadline_ns <= now_ns) {
+            slot.deadline_ns = u64::MAX;
+            let in_sending = slot.doing == Doing::Reading;
+            self.admission.count_cut(in_sending);
+            if in_sending {
+                slot.doing = Doing::Late;
+                if let Some(reader) = slot.reader.take() {
+                    reader.wake();
+                }
+            } else {
+                // A reset instead of an orderly end: else the kernel would go on offering what nobody takes.
+                let _ = sockopt::set_socket_linger(slot.socket(), Some(Duration::ZERO));
+                let _ = rustix::net::shutdown(slot.socket(), Shutdown::Both);
+            }
         }
     }
 
     /// Ends the connections that wait for a request. What has arrived by now is still read and answered.
     pub fn dismiss_the_idle(&self) {
-        for client in self.slots.borrow().iter().flatten().filter(|client| client.reading.get()) {
-            client.shut(Shutdown::Read);
+        for slot in self.table.borrow().slots.iter().filter(|slot| slot.doing == Doing::Reading) {
+            let _ = rustix::net::shutdown(slot.socket(), Shutdown::Read); // ENOTCONN: the client was faster
         }
     }
 }
 
-impl Client {
-    fn shut(&self, how: Shutdown) {
+impl Slot {
+    fn socket(&self) -> BorrowedFd<'_> {
+        debug_assert!(self.doing != Doing::Nothing);
         // SAFETY: the descriptor is open: a connection's entry is dropped before its socket (see
-        // `Registered`), on this very thread, and entries that are gone are not in `slots`.
+        // `Registered`), on this very thread, and a slot whose entry is gone does `Nothing`.
         #[allow(unsafe_code)]
-        let socket = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        let _ = rustix::net::shutdown(socket, how); // ENOTCONN: the client was faster
+        unsafe {
+            BorrowedFd::borrow_raw(self.fd)
+        }
     }
 }
 
 impl Registered {
-    /// The client has until `deadline_ns` to send something.
-    pub fn reading_until(&self, deadline_ns: u64) {
-        self.client.reading.set(true);
-        self.client.deadline_ns.set(deadline_ns);
+    /// The client has until `deadline_ns` to send something: what `read` gives, or None once it is too late.
+    pub async fn unless_late<F: Future>(&self, deadline_ns: u64, read: F) -> Option<F::Output> {
+        let mut read = pin!(read);
+        self.set(Doing::Reading, deadline_ns);
+        let output = poll_fn(|cx| {
+            if let Poll::Ready(output) = read.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            let slot = &mut self.clients.table.borrow_mut().slots[self.slot];
+            if slot.doing == Doing::Late {
+                return Poll::Ready(None);
+            }
+            match &mut slot.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .await;
+        self.set(Doing::Working, u64::MAX);
+        output
     }
 
-    /// The client has until `deadline_ns` to take what it is sent.
-    pub fn writing_until(&self, deadline_ns: u64) {
-        self.client.reading.set(false);
-        self.client.deadline_ns.set(deadline_ns);
+    /// The client has until `deadline_ns` to take what `write` sends it; then the connection is cut, and `write` fails.
+    pub async fn unless_cut<F: Future>(&self, deadline_ns: u64, write: F) -> F::Output {
+        self.set(Doing::Writing, deadline_ns);
+        let output = write.await;
+        self.set(Doing::Working, u64::MAX);
+        output
     }
 
-    /// The client waits for us.
-    pub fn working(&self) {
-        self.writing_until(u64::MAX);
+    /// Adds what has arrived to `bytes`, as far as there is room. Never waits.
+    pub fn receive_now(&self, bytes: &mut Vec<u8>) {
+        let table = self.clients.table.borrow();
+        let socket = table.slots[self.slot].socket();
+        // An error, or the end of the stream, will show itself to the next read.
+        let _ = rustix::net::recv(socket, rustix::buffer::spare_capacity(bytes), RecvFlags::DONTWAIT);
     }
 
-    /// Whether the client was cut for being late.
-    pub fn was_late(&self) -> bool {
-        self.client.late.get()
+    fn set(&self, doing: Doing, deadline_ns: u64) {
+        let slot = &mut self.clients.table.borrow_mut().slots[self.slot];
+        slot.doing = doing;
+        slot.deadline_ns = deadline_ns;
+        if doing != Doing::Reading {
+            slot.reader = None;
+        }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.clients.slots.borrow_mut()[self.slot] = None;
-        self.clients.free.borrow_mut().push(self.slot);
-        self.clients.live.fetch_sub(1, Ordering::Relaxed); // as in `live`
+        self.set(Doing::Nothing, u64::MAX);
+        self.clients.table.borrow_mut().free.push(self.slot as u32);
     }
 }
+
+#[cfg(test)]
+#[path = "clients_tests.rs"]
+mod tests;

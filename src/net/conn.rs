@@ -3,7 +3,11 @@
 //! A connection goes round: it takes every whole request from what it has read (at most
 //! [`MAX_PIPELINED`]), sends each on its way at once, waits for their answers in order, writes those that are ready
 //! in one write, and only then reads on. So requests on one name take effect in order (they travel
-//! the same queue), a slow client holds up nobody but itself, and no read is ever cancelled.
+//! the same queue), and a slow client holds up nobody but itself.
+//!
+//! **Deadlines.** While it waits for the client, there is one (see [`Clients`](super::clients::Clients)): for the whole
+//! head, the whole body, the idle time, or the writing of what is ready. More bytes do not extend it. While the server
+//! works there is none. A read is given up only when the connection is to end: it may have taken bytes along.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -13,25 +17,19 @@ use std::task::{Context, Poll};
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
-use monoio::time;
 
 use super::clients::Registered;
+use super::flight::Flight;
 use crate::api::error::{self, ApiError};
-use crate::api::locks::{self, Asked};
-use crate::api::{self, Answer, Call};
-use crate::clock::{self, Duration};
+use crate::clock;
 use crate::front::Front;
-use crate::http::limits::{MAX_LINGER_BYTES, MAX_PIPELINED, MAX_REQUEST_BYTES, READ_BUFFER_BYTES};
-use crate::http::{self, CONTINUE, Head, Phase, Request, RequestId, Step};
-use crate::hub::{Pending, Unavailable};
-use crate::lease::{Command, UserId};
-use crate::mesh::{Answered, Query};
-use crate::shard::Page;
+use crate::http::limits::{MAX_LINGER_BYTES, MAX_PIPELINED, READ_BUFFER_BYTES};
+use crate::http::{CONTINUE, Inbound, Next, Phase};
 
-/// How long a commit may take before `/health` says that the server is not well.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a client may take to hear the last answer before its connection is closed.
-const LINGER_NS: u64 = 1_000_000_000;
+const LINGER_NS: u64 = 2_000_000_000;
+/// Places for requests under way that an idle connection keeps.
+const IDLE_FLIGHTS: usize = 4;
 
 /// A connection.
 pub struct Conn {
@@ -39,47 +37,55 @@ pub struct Conn {
     entry: Registered,
     stream: TcpStream,
     front: Rc<Front>,
-    unread: Vec<u8>,
+    inbound: Inbound,
     flights: VecDeque<Flight>,
-    phase: Phase,
+    /// What is waited for, once everything that came before has been answered; and until when.
+    waits_for: Option<Phase>,
+    due_ns: u64,
     closing: bool,
 }
 
-/// A request whose answer has not been written.
-struct Flight {
-    request_id: RequestId,
-    keep_alive: bool,
-    head_only: bool,
-    stage: Stage,
+/// What a read has brought.
+enum Heard {
+    Something,
+    /// The client says no more.
+    End,
+    /// Nothing, in time.
+    TooLate,
 }
 
-enum Stage {
-    /// Refused before it came near a lock.
-    Failed(ApiError),
-    /// One operation, on its way.
-    Lock { asked: Asked, pending: Pending },
-    /// A list. Its shares are asked for when all before it have been answered, and nothing after it starts before.
-    List { user: UserId, query: Query, shares: Vec<Pending>, pages: Vec<Page> },
-    /// A question after the server's health, likewise; and what has been found.
-    Health(Option<Result<(), ApiError>>),
+/// How things go on when all that was read has been answered.
+enum After {
+    ReadOn,
+    /// The last answer has been written.
+    Close,
+    /// There is nobody to answer.
+    Gone,
 }
 
 impl Conn {
     /// A connection that was accepted just now.
     pub fn new(stream: TcpStream, entry: Registered, front: Rc<Front>) -> Conn {
-        let unread = Vec::with_capacity(READ_BUFFER_BYTES);
-        Conn { entry, stream, front, unread, flights: VecDeque::new(), phase: Phase::Empty, closing: false }
+        let (inbound, flights) = (Inbound::new(), VecDeque::new());
+        Conn { entry, stream, front, inbound, flights, waits_for: None, due_ns: 0, closing: false }
     }
 
     /// Serves it to its end.
     pub async fn serve(mut self) {
-        self.wait_until(Phase::Empty);
-        while let Some(written) = self.round().await {
-            if !written {
-                return; // the client is gone
+        self.wait_for(Phase::Empty);
+        loop {
+            match self.read().await {
+                Heard::Something => {}
+                // One that was within a request is told so; to one that was idle it would look like the next answer.
+                Heard::TooLate if self.waits_for != Some(Phase::Empty) => self.fail(error::request_timeout(), false),
+                Heard::TooLate | Heard::End => return,
+            }
+            match self.reply().await {
+                After::ReadOn => {}
+                After::Close => return self.linger().await,
+                After::Gone => return,
             }
         }
-        self.linger().await;
     }
 
     /// Answers with an error and closes.
@@ -90,100 +96,60 @@ impl Conn {
         }
     }
 
-    /// Reads and answers once. None when the connection is to be closed in an orderly way, false when it is dead.
-    async fn round(&mut self) -> Option<bool> {
-        if !self.read().await {
-            if self.phase == Phase::Empty || !self.entry.was_late() {
-                return Some(false);
-            }
-            self.fail(error::request_timeout(), false);
-        }
+    /// Answers all requests that have been read.
+    async fn reply(&mut self) -> After {
         loop {
             let expects_continue = self.take_requests();
-            if expects_continue && !self.write(CONTINUE.to_vec()).await {
-                return Some(false);
-            }
-            if self.flights.is_empty() {
-                break;
-            }
-            if !self.answer_all().await {
-                return Some(false);
-            }
-            if self.closing {
-                return None;
+            if !self.flights.is_empty() {
+                if !self.answer_all().await {
+                    return After::Gone;
+                }
+                if self.closing {
+                    return After::Close;
+                }
+            } else if expects_continue && !self.write(CONTINUE.to_vec()).await {
+                return After::Gone;
+            } else {
+                return After::ReadOn;
             }
         }
-        Some(true)
     }
 
     /// Takes all whole requests from what was read, up to a bound, and sends them on their way; says whether the
     /// client waits for leave to send a body.
     fn take_requests(&mut self) -> bool {
-        if self.closing {
-            return false;
-        }
         // Read after the requests were: deadlines rest on it.
         let now_ns = clock::now_ns();
-        let mut unread = std::mem::take(&mut self.unread);
-        let mut taken = 0;
-        let mut expects_continue = false;
         while self.flights.len() < MAX_PIPELINED && !self.closing {
-            match http::parse(&mut unread[taken..]) {
-                Ok(Step::Complete { request, consumed }) => {
-                    taken += consumed;
-                    self.phase = Phase::Empty;
+            match self.inbound.next() {
+                Next::Request(request) => {
                     self.closing = !request.keep_alive || self.front.hub.is_draining();
-                    let stage = self.start(now_ns, &request);
-                    let alone = matches!(stage, Stage::List { .. } | Stage::Health(_));
-                    let head_only = request.method == http::Method::Head;
-                    self.push(stage, head_only);
-                    if alone {
+                    let flight = Flight::start(&self.front, now_ns, &request, !self.closing);
+                    let goes_alone = flight.goes_alone();
+                    self.flights.push_back(flight);
+                    if goes_alone {
                         break;
                     }
                 }
-                Ok(Step::Incomplete { phase, expects_continue: expects }) => {
-                    expects_continue = expects;
-                    if phase != self.phase || taken > 0 {
-                        self.wait_until(phase);
+                Next::Refused(refusal) => self.fail(refusal.into(), refusal.head_only),
+                Next::More { phase, expects_continue } if self.flights.is_empty() => {
+                    if self.waits_for != Some(phase) {
+                        self.wait_for(phase);
                     }
-                    break;
+                    return expects_continue;
                 }
-                Err(refusal) => {
-                    self.fail(refusal.into(), refusal.head_only);
-                    taken = unread.len();
-                }
+                Next::More { .. } | Next::Ended => break,
             }
         }
-        unread.drain(..taken);
-        self.unread = unread;
-        expects_continue
-    }
-
-    /// Sends a request on its way.
-    fn start(&self, now_ns: u64, request: &Request<'_>) -> Stage {
-        if self.front.hub.has_failed() {
-            return Stage::Failed(error::journal_failed());
-        }
-        match api::understand(request, self.front.principals()) {
-            Ok(Call::Lock { user, name, op }) => {
-                let asked = Asked::of(&op, &name);
-                let command = Command { user, name: &name, op: op.map(|metadata| &**metadata) };
-                Stage::Lock { asked, pending: self.front.hub.send(now_ns, &command) }
-            }
-            Ok(Call::List { user, query }) => Stage::List { user, query, shares: Vec::new(), pages: Vec::new() },
-            Ok(Call::Health) => Stage::Health(None),
-            Err(error) => Stage::Failed(error),
-        }
+        false
     }
 
     /// Waits for the answers of all requests under way, in order, and writes them; those that are ready together go
     /// out together. False if the client is gone.
     async fn answer_all(&mut self) -> bool {
-        self.entry.working();
+        self.waits_for = None;
         while let Some(flight) = self.flights.front_mut() {
-            if let Stage::Health(None) = flight.stage {
-                flight.stage = Stage::Health(Some(healthy(&self.front).await));
-            }
+            flight.come_to_the_front(&self.front).await;
             let out = poll_fn(|cx| self.poll_answers(cx)).await;
             if !self.write(out).await {
                 return false;
@@ -214,37 +180,31 @@ impl Conn {
         Poll::Ready(out)
     }
 
-    /// Reads something. False at the end of the stream, and when the client was cut for being late.
-    async fn read(&mut self) -> bool {
-        let unread = std::mem::take(&mut self.unread);
-        let have = unread.len();
-        let (read, mut unread) = if have == 0 {
-            let fit =
-                if unread.capacity() > 4 * READ_BUFFER_BYTES { Vec::with_capacity(READ_BUFFER_BYTES) } else { unread };
-            self.stream.read(fit).await
-        } else {
-            let mut unread = unread;
-            if have == unread.capacity() {
-                unread.reserve_exact(have.min(MAX_REQUEST_BYTES));
-            }
-            let all = unread.capacity();
-            let (read, slice) = self.stream.read(unread.slice_mut(have..all)).await;
-            (read, slice.into_inner())
-        };
-        let more = matches!(read, Ok(n) if n > 0);
-        if !more {
-            unread.truncate(have);
+    /// Reads something: of a client that sends much at once, a good part.
+    async fn read(&mut self) -> Heard {
+        let buffer = self.inbound.lend();
+        if self.flights.capacity() > IDLE_FLIGHTS {
+            self.flights = VecDeque::new();
         }
-        self.unread = unread;
-        more
+        let (have, room) = (buffer.len(), buffer.capacity());
+        let reading = self.stream.read(buffer.slice_mut(have..room));
+        let Some((read, slice)) = self.entry.unless_late(self.due_ns, reading).await else { return Heard::TooLate };
+        let mut buffer = slice.into_inner();
+        let is_something = matches!(read, Ok(1..));
+        if !is_something {
+            buffer.truncate(have);
+        } else if Inbound::make_room_for_a_burst(&mut buffer) {
+            self.entry.receive_now(&mut buffer);
+        }
+        self.inbound.put_back(buffer);
+        if is_something { Heard::Something } else { Heard::End }
     }
 
     /// Writes it all. False if the client is gone, or too slow.
     async fn write(&mut self, bytes: Vec<u8>) -> bool {
-        self.entry.writing_until(self.front.recent_ns() + self.front.timeouts.write_timeout_ms * 1_000_000);
-        let (written, bytes) = self.stream.write_all(bytes).await;
+        let due_ns = self.front.recent_ns() + self.front.timeouts.write_timeout_ms * 1_000_000;
+        let (written, bytes) = self.entry.unless_cut(due_ns, self.stream.write_all(bytes)).await;
         self.front.recycle(bytes);
-        self.wait_until(Phase::Empty);
         written.is_ok()
     }
 
@@ -254,131 +214,35 @@ impl Conn {
         if self.stream.shutdown().await.is_err() {
             return;
         }
-        self.entry.reading_until(self.front.recent_ns() + LINGER_NS);
+        let due_ns = self.front.recent_ns() + LINGER_NS;
         let mut heard = 0;
-        let mut buffer = std::mem::take(&mut self.unread);
-        buffer.clear();
-        buffer.reserve(READ_BUFFER_BYTES);
+        let mut buffer = Vec::with_capacity(READ_BUFFER_BYTES);
+        self.inbound = Inbound::new();
         while heard < MAX_LINGER_BYTES {
-            let (read, back) = self.stream.read(buffer).await;
+            buffer.clear();
+            let Some((read, back)) = self.entry.unless_late(due_ns, self.stream.read(buffer)).await else { return };
             buffer = back;
             match read {
-                Ok(n) if n > 0 => heard += n,
+                Ok(n @ 1..) => heard += n,
                 _ => return,
             }
-            buffer.clear();
         }
     }
 
     /// Sets the deadline for what the client is to send next.
-    fn wait_until(&mut self, phase: Phase) {
+    fn wait_for(&mut self, phase: Phase) {
         let timeouts = &self.front.timeouts;
         let timeout_ms = match phase {
             Phase::Empty => timeouts.idle_timeout_ms,
             Phase::Head => timeouts.head_timeout_ms,
             Phase::Body => timeouts.body_timeout_ms,
         };
-        self.phase = phase;
-        self.entry.reading_until(self.front.recent_ns() + timeout_ms * 1_000_000);
+        self.waits_for = Some(phase);
+        self.due_ns = self.front.recent_ns() + timeout_ms * 1_000_000;
     }
 
     fn fail(&mut self, error: ApiError, head_only: bool) {
         self.closing = true;
-        self.push(Stage::Failed(error), head_only);
-    }
-
-    fn push(&mut self, stage: Stage, head_only: bool) {
-        let request_id = self.front.request_id();
-        self.flights.push_back(Flight { request_id, keep_alive: !self.closing, head_only, stage });
-    }
-}
-
-impl Flight {
-    /// The answer, its body written, once it is there and durable.
-    fn answer(&mut self, front: &Front, body: &mut Vec<u8>) -> Option<Result<Answer, ApiError>> {
-        body.clear();
-        match &mut self.stage {
-            Stage::Failed(error) => Some(Err(error.clone())),
-            Stage::Lock { asked, pending } => Some(match front.hub.settled(pending)? {
-                Ok(Answered::Lock(Ok(reply))) => {
-                    locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns()))
-                }
-                Ok(_) => unreachable!("an operation is answered as one"),
-                Err(unavailable) => Err(unavailable.into()),
-            }),
-            Stage::List { user, query, shares, pages } => {
-                if shares.is_empty() && pages.is_empty() {
-                    *shares = front.hub.send_list(*user, query);
-                }
-                while let Some(share) = shares.last_mut() {
-                    match front.hub.settled(share)? {
-                        Ok(Answered::List(page)) => pages.push(page),
-                        Ok(_) => unreachable!("a list is answered as one"),
-                        Err(unavailable) => return Some(Err(unavailable.into())),
-                    }
-                    shares.pop();
-                }
-                Some(Ok(api::list::answer(body, pages, query.limit, &front.view(clock::now_ns()))))
-            }
-            // Not asked yet: that is done when it has come to the front.
-            Stage::Health(found) => Some(found.clone()?.map(|()| api::health::answer(body, &front.health()))),
-        }
-    }
-
-    fn wake_when_ready(&self, front: &Front, cx: &Context<'_>) {
-        match &self.stage {
-            Stage::Lock { pending, .. } => front.hub.wake_when_settled(pending, cx.waker()),
-            Stage::List { shares, .. } => {
-                front.hub.wake_when_settled(shares.last().expect("a share is awaited"), cx.waker());
-            }
-            Stage::Failed(_) | Stage::Health(_) => unreachable!("ready at once"),
-        }
-    }
-
-    fn encode(&self, front: &Front, answer: Result<Answer, ApiError>, body: &mut Vec<u8>, out: &mut Vec<u8>) {
-        let retry_after;
-        let (status, extra) = match &answer {
-            Ok(Answer { status, retry_after_s: None }) => (*status, None),
-            Ok(Answer { status, retry_after_s: Some(seconds) }) => {
-                retry_after = seconds.to_string();
-                (*status, Some(("Retry-After", &*retry_after)))
-            }
-            Err(error) => {
-                body.clear();
-                error.write(body, self.request_id);
-                (error.status, error.header)
-            }
-        };
-        let head = Head {
-            status,
-            content_type: "application/json",
-            request_id: self.request_id,
-            date: &front.date(),
-            keep_alive: self.keep_alive,
-            extra: extra.as_slice(),
-        };
-        http::respond(out, &head, body, self.head_only);
-    }
-}
-
-/// Whether a commit succeeds, in time.
-async fn healthy(front: &Front) -> Result<(), ApiError> {
-    if front.hub.is_draining() {
-        return Err(error::unhealthy("the server is shutting down"));
-    }
-    let probe = front.hub.send_probe();
-    match time::timeout(PROBE_TIMEOUT, poll_fn(|cx| front.hub.poll_probe(&probe, cx))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(unavailable)) => Err(unavailable.into()),
-        Err(_) => Err(error::unhealthy("no commit to the disk has succeeded for two seconds")),
-    }
-}
-
-impl From<Unavailable> for ApiError {
-    fn from(unavailable: Unavailable) -> ApiError {
-        match unavailable {
-            Unavailable::Overloaded => error::overloaded(),
-            Unavailable::JournalFailed => error::journal_failed(),
-        }
+        self.flights.push_back(Flight::failed(&self.front, error, head_only));
     }
 }

@@ -1,0 +1,35 @@
+//! How the simulated core differs from the one that ships: it has no SQLite, and its bounds are small.
+//!
+//! With the bounds that ship it takes thousands of requests to fill an inbox, a batch or a commit; with these a
+//! handful does, so every seed comes to the places where something is full.
+
+/// A text in a file of the core, which must be there exactly once, and what stands there instead.
+pub struct Edit {
+    /// Below `src/`.
+    pub file: &'static str,
+    /// What ships.
+    pub find: &'static str,
+    /// What is compiled.
+    pub replace: &'static str,
+}
+
+/// The edits of every copy.
+pub const FOR_SIMULATION: [Edit; 14] = [
+    Edit { file: "journal/mod.rs", find: "mod sqlite;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "mod sqlite_schema;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "pub use sqlite::SqliteJournal;\n", replace: "" },
+    Edit { file: "mesh.rs", find: "ASKS: usize = 4096", replace: "ASKS: usize = 6" },
+    Edit { file: "mesh.rs", find: "OUTSTANDING: usize = 16384", replace: "OUTSTANDING: usize = 12" },
+    Edit { file: "hub.rs", find: "ASKS_PER_TURN: usize = 512", replace: "ASKS_PER_TURN: usize = 3" },
+    Edit { file: "hub.rs", find: "SWEEP_PER_TURN: usize = 512", replace: "SWEEP_PER_TURN: usize = 2" },
+    Edit { file: "journal/intake.rs", find: "LANE: usize = 16", replace: "LANE: usize = 2" },
+    Edit { file: "journal/intake.rs", find: "BATCH_BYTES: usize = 256 << 10", replace: "BATCH_BYTES: usize = 3 << 10" },
+    Edit { file: "journal/writer.rs", find: "COMMIT_BYTES: usize = 2 << 20", replace: "COMMIT_BYTES: usize = 7 << 10" },
+    Edit { file: "journal/writer.rs", find: "SLICE_ROWS: usize = 256", replace: "SLICE_ROWS: usize = 2" },
+    Edit { file: "journal/writer.rs", find: "SLICE_NAMES: usize = 8192", replace: "SLICE_NAMES: usize = 3" },
+    Edit { file: "lease/expiry.rs", find: "RING: usize = 1 << 16", replace: "RING: usize = 1 << 9" },
+    Edit { file: "lease/command.rs", find: "MAX_SECONDS: u16 = 3600", replace: "MAX_SECONDS: u16 = 30" },
+];
+
+/// Files whose private parts the oracle looks at, and the child module in `src/inspect/` that lets it.
+pub const INSPECTED: [(&str, &str); 3] = [("hub.rs", "hub.rs"), ("shard.rs", "shard.rs"), ("lease/table.rs", "table.rs")];

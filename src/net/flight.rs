@@ -1,0 +1,165 @@
+//! One request on its way through the server, and its answer on the way back.
+
+use std::future::poll_fn;
+use std::task::Context;
+
+use monoio::time;
+
+use crate::api::error::{self, ApiError};
+use crate::api::locks::{self, Asked};
+use crate::api::{self, Answer, Call};
+use crate::clock::{self, Duration};
+use crate::front::Front;
+use crate::http::{self, Head, Method, Request, RequestId};
+use crate::hub::{Pending, Unavailable};
+use crate::lease::{Command, UserId};
+use crate::mesh::{Answered, Query};
+use crate::shard::Page;
+
+/// How long a commit may take before `/health` says that the server is not well.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A request whose answer has not been written.
+pub struct Flight {
+    request_id: RequestId,
+    keep_alive: bool,
+    head_only: bool,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Refused before it came near a lock.
+    Failed(ApiError),
+    /// One operation, on its way.
+    Lock { asked: Asked, pending: Pending },
+    /// A list. Its shares are asked for when all before it have been answered, and nothing after it starts before.
+    List { user: UserId, query: Query, shares: Vec<Pending>, pages: Vec<Page> },
+    /// A question after the server's health, likewise; and what has been found.
+    Health(Option<Result<(), ApiError>>),
+}
+
+impl Flight {
+    /// Sends a request on its way. `now_ns` must have been read after the request was.
+    pub fn start(front: &Front, now_ns: u64, request: &Request<'_>, keep_alive: bool) -> Flight {
+        let stage = match api::understand(request, front.principals()) {
+            _ if front.hub.has_failed() => Stage::Failed(error::journal_failed()),
+            Ok(Call::Lock { user, name, op }) => {
+                let asked = Asked::of(&op, &name);
+                let command = Command { user, name: &name, op: op.map(|metadata| &**metadata) };
+                Stage::Lock { asked, pending: front.hub.send(now_ns, &command) }
+            }
+            Ok(Call::List { user, query }) => Stage::List { user, query, shares: Vec::new(), pages: Vec::new() },
+            Ok(Call::Health) => Stage::Health(None),
+            Err(error) => Stage::Failed(error),
+        };
+        let head_only = request.method == Method::Head;
+        Flight { request_id: front.request_id(), keep_alive, head_only, stage }
+    }
+
+    /// What ends a connection with an error.
+    pub fn failed(front: &Front, error: ApiError, head_only: bool) -> Flight {
+        Flight { request_id: front.request_id(), keep_alive: false, head_only, stage: Stage::Failed(error) }
+    }
+
+    /// Whether nothing after it may start before it has been answered.
+    pub fn goes_alone(&self) -> bool {
+        matches!(self.stage, Stage::List { .. } | Stage::Health(_))
+    }
+
+    /// What must be waited for by itself, now that the request has come to the front.
+    pub async fn come_to_the_front(&mut self, front: &Front) {
+        if let Stage::Health(found @ None) = &mut self.stage {
+            *found = Some(healthy(front).await);
+        }
+    }
+
+    /// The answer, its body written, once it is there and durable.
+    pub fn answer(&mut self, front: &Front, body: &mut Vec<u8>) -> Option<Result<Answer, ApiError>> {
+        body.clear();
+        match &mut self.stage {
+            Stage::Failed(error) => Some(Err(error.clone())),
+            Stage::Lock { asked, pending } => Some(match front.hub.settled(pending)? {
+                Ok(Answered::Lock(Ok(reply))) => {
+                    locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns()))
+                }
+                Ok(_) => unreachable!("an operation is answered as one"),
+                Err(unavailable) => Err(unavailable.into()),
+            }),
+            Stage::List { user, query, shares, pages } => {
+                if shares.is_empty() && pages.is_empty() {
+                    *shares = front.hub.send_list(*user, query);
+                }
+                while let Some(share) = shares.last_mut() {
+                    match front.hub.settled(share)? {
+                        Ok(Answered::List(page)) => pages.push(page),
+                        Ok(_) => unreachable!("a list is answered as one"),
+                        Err(unavailable) => return Some(Err(unavailable.into())),
+                    }
+                    shares.pop();
+                }
+                Some(Ok(api::list::answer(body, pages, query.limit, &front.view(clock::now_ns()))))
+            }
+            // Not asked yet: that is done when it has come to the front.
+            Stage::Health(found) => Some(found.clone()?.map(|()| api::health::answer(body, &front.health()))),
+        }
+    }
+
+    /// Has the task woken when [`Flight::answer`] may have news.
+    pub fn wake_when_ready(&self, front: &Front, cx: &Context<'_>) {
+        match &self.stage {
+            Stage::Lock { pending, .. } => front.hub.wake_when_settled(pending, cx.waker()),
+            Stage::List { shares, .. } => {
+                front.hub.wake_when_settled(shares.last().expect("a share is awaited"), cx.waker());
+            }
+            Stage::Failed(_) | Stage::Health(_) => unreachable!("ready at once"),
+        }
+    }
+
+    /// Appends the answer, `body` and all, to `out`.
+    pub fn encode(&self, front: &Front, answer: Result<Answer, ApiError>, body: &mut Vec<u8>, out: &mut Vec<u8>) {
+        let retry_after;
+        let (status, extra) = match &answer {
+            Ok(Answer { status, retry_after_s: None }) => (*status, None),
+            Ok(Answer { status, retry_after_s: Some(seconds) }) => {
+                retry_after = seconds.to_string();
+                (*status, Some(("Retry-After", &*retry_after)))
+            }
+            Err(error) => {
+                body.clear();
+                error.write(body, self.request_id);
+                (error.status, error.header)
+            }
+        };
+        let head = Head {
+            status,
+            content_type: "application/json",
+            request_id: self.request_id,
+            date: &front.date(),
+            keep_alive: self.keep_alive,
+            extra: extra.as_slice(),
+        };
+        http::respond(out, &head, body, self.head_only);
+    }
+}
+
+/// Whether a commit succeeds, in time.
+async fn healthy(front: &Front) -> Result<(), ApiError> {
+    if front.hub.is_draining() {
+        return Err(error::unhealthy("the server is shutting down"));
+    }
+    let probe = front.hub.send_probe();
+    match time::timeout(PROBE_TIMEOUT, poll_fn(|cx| front.hub.poll_probe(&probe, cx))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(unavailable)) => Err(unavailable.into()),
+        Err(_) => Err(error::unhealthy("no commit to the disk has succeeded for two seconds")),
+    }
+}
+
+impl From<Unavailable> for ApiError {
+    fn from(unavailable: Unavailable) -> ApiError {
+        match unavailable {
+            Unavailable::Overloaded => error::overloaded(),
+            Unavailable::JournalFailed => error::journal_failed(),
+        }
+    }
+}
