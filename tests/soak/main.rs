@@ -58,7 +58,7 @@ fn pauses_of_workers_lose_no_wake_up(driver: Driver) {
         soak(&format!("{workers} workers with pauses"), options, requests(40_000) / 4);
         let pauses = std::fs::read_to_string(&output).expect("strace's output").matches("(DELAYED)").count();
         println!("{pauses} pauses");
-        assert!(pauses > 50, "only {pauses} pauses in {}", home.path.display());
+        assert!(pauses > 15, "only {pauses} pauses in {}", home.path.display());
     }
 }
 
