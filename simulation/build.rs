@@ -61,7 +61,10 @@ fn main() {
         twins += &format!("#[allow(warnings)]\nmod {} {{\n{SHARED}\n{modules}}}\n", fault.name);
         table += &format!("    ({:?}, {}::world::run),\n", fault.name, fault.name);
     }
-    twins += &format!("/// Every planted fault and its simulator.\nconst TWINS: [(&str, fn(u64)); {}] = [\n{table}];\n", FAULTS.len());
+    twins += &format!(
+        "/// Every planted fault and its simulator.\nconst TWINS: [(&str, fn(u64)); {}] = [\n{table}];\n",
+        FAULTS.len()
+    );
     fs::write(out.join("twins.rs"), twins).expect("OUT_DIR can be written");
 }
 

@@ -156,9 +156,9 @@ pub fn a_commit_wakes_nobody_who_does_not_wait_for_it() {
 /// The whole round: workers hand their batches to the journal, through a queue each and one gate; it
 /// sleeps between commits, and wakes those who wait.
 ///
-/// Two workers, a batch and a response each. Bound: 1 preemption, deep 2.
+/// Two workers, a batch and a response each. Bound: 2 preemptions, deep 3.
 pub fn every_batch_is_committed_and_answered() {
-    explore("every batch is committed and answered", Bound { usual: Some(1), deep: Some(2) }, || {
+    explore("every batch is committed and answered", Bound { usual: Some(2), deep: Some(3) }, || {
         let door = Rc::new(Gate::new(Bell::new()));
         let cores = [(); 2].map(|()| (Core::new(), Rc::new(Gate::new(Bell::new())), Rc::new(ArrayQueue::new(1))));
         let [a, b] = cores.clone().map(|(core, gate, batches)| -> Part {

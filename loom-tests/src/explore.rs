@@ -80,7 +80,9 @@ pub fn together<const N: usize>(parts: [Part; N]) {
     let mut parts = Vec::from(parts);
     let own = parts.pop();
     threads.extend(parts.into_iter().map(|part| thread::spawn(move || run(part))));
-    own.map(run);
+    if let Some(part) = own {
+        run(part);
+    }
     for thread in threads {
         thread.join().expect("a part that panicked ends the model");
     }

@@ -57,7 +57,9 @@ impl Bell {
     /// Rings.
     pub fn ring(&self) {
         self.rung.fetch_add(1, Ordering::Relaxed);
-        self.sleeper.take().map(explore::wakes);
+        if let Some(sleeper) = self.sleeper.take() {
+            explore::wakes(sleeper);
+        }
     }
 
     /// Waits until the bell has been rung; silences it. (The real one also has a timeout, which can only help.)

@@ -32,4 +32,5 @@ pub const FOR_SIMULATION: [Edit; 14] = [
 ];
 
 /// Files whose private parts the oracle looks at, and the child module in `src/inspect/` that lets it.
-pub const INSPECTED: [(&str, &str); 3] = [("hub.rs", "hub.rs"), ("shard.rs", "shard.rs"), ("lease/table.rs", "table.rs")];
+pub const INSPECTED: [(&str, &str); 3] =
+    [("hub.rs", "hub.rs"), ("shard.rs", "shard.rs"), ("lease/table.rs", "table.rs")];

@@ -1,7 +1,7 @@
 //! What `ahash` is here: a hash with keys from the seed, so that a name's owner and a map's order are the seed's choice.
 
 use std::cell::Cell;
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 
 thread_local! {
     static SALT: Cell<u64> = const { Cell::new(0) };
@@ -20,6 +20,11 @@ impl RandomState {
     /// The seed's keys.
     pub fn new() -> RandomState {
         RandomState(SALT.get())
+    }
+
+    /// The hash of a value.
+    pub fn hash_one(&self, value: impl Hash) -> u64 {
+        BuildHasher::hash_one(self, value)
     }
 }
 

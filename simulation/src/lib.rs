@@ -25,7 +25,7 @@ extern crate self as ahash;
 
 pub mod clock;
 pub mod faults;
-mod keys;
+pub mod keys;
 pub mod random;
 pub mod sync;
 pub mod trace;
@@ -33,6 +33,6 @@ pub mod world;
 
 mod edits;
 
-pub use keys::{RandomState, salt_hashes};
+pub use keys::RandomState;
 
 include!(concat!(env!("OUT_DIR"), "/shipping.rs"));

@@ -43,6 +43,7 @@ fn with_nothing_said_the_defaults_hold() {
     assert_eq!(config.driver, Driver::Auto);
     assert_eq!(config.tokens, TokenSources::default());
     assert_eq!((config.max_locks_per_user, config.max_connections), (100, 10_000));
+    assert_eq!(config.max_connections_per_address, 0);
     let Timeouts { head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms } = config.timeouts;
     assert_eq!([head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms], [10_000, 10_000, 75_000, 10_000]);
     assert_eq!(config.log, LogSettings { format: LogFormat::Text, filter: "info".into() });
@@ -82,7 +83,7 @@ fn the_help_fits_80_columns_and_names_every_setting() {
     }
     let variables: Vec<String> =
         flags_in_help().iter().filter_map(|(_, text)| bracketed(text, "env").map(str::to_owned)).collect();
-    assert_eq!(variables.len(), 13, "{variables:?}");
+    assert_eq!(variables.len(), 14, "{variables:?}");
     assert!(help.contains("STATIC_TOKENS=name:token"));
     assert!(Args::command().find_subcommand_mut("serve").unwrap().render_long_help().to_string().contains("--bind"));
 }
@@ -162,6 +163,18 @@ fn numbers_outside_their_range_are_refused() {
             let text = refusal(&[&format!("{flag}={bad}")], &[]);
             assert_eq!(text, format!("{flag} is '{bad}'; it must be a whole number from 1 to {max}"));
         }
+    }
+}
+
+#[test]
+fn the_limit_per_address_may_be_off() {
+    for (good, limit) in [("0", 0), ("8", 8), ("1000000", 1_000_000)] {
+        assert_eq!(config(&["--max-connections-per-address", good], &[]).unwrap().max_connections_per_address, limit);
+    }
+    for bad in ["-1", "1000001", "off"] {
+        let text = refusal(&[], &[("OCTOSTORE_MAX_CONNECTIONS_PER_ADDRESS", bad)]);
+        let wanted = "it must be a whole number from 0 to 1000000";
+        assert_eq!(text, format!("OCTOSTORE_MAX_CONNECTIONS_PER_ADDRESS is '{bad}'; {wanted}"));
     }
 }
 

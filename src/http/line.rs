@@ -48,8 +48,11 @@ impl<'a> Line<'a> {
         let Some((method, rest)) = method(bytes)? else { return Ok(None) };
         let Some((target, rest)) = target(rest)? else { return Ok(None) };
         let Some(version) = version(rest)? else { return Ok(None) };
+        // A question after the server itself: nothing is there, but it is a request.
+        let is_server_wide = target == "*" && method == b"OPTIONS";
         let method = known(method)?;
-        let (path, query) = split(target).ok_or(refusal::TARGET_FORM.of(method))?;
+        let local = if is_server_wide { Some((target, None)) } else { split(target) };
+        let (path, query) = local.ok_or(refusal::TARGET_FORM.of(method))?;
         let len = bytes.len() - rest.len() + VERSION_FORM.len();
         Ok(Some(Line { method, version, path, query, len }))
     }

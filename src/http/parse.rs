@@ -51,7 +51,8 @@ pub enum Phase {
 pub struct Request<'a> {
     /// What to do.
     pub method: Method,
-    /// The target's path as it was sent: it begins with `/`, and is visible ASCII, percent-encoding unchecked.
+    /// The target's path as it was sent: it begins with `/` (only `OPTIONS *` has `*`), and is visible ASCII,
+    /// percent-encoding unchecked.
     pub path: &'a str,
     /// What follows the target's first `?`, as it was sent.
     pub query: Option<&'a str>,

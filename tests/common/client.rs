@@ -162,7 +162,8 @@ impl Connection {
         Ok(response)
     }
 
-    fn try_read_head(&mut self) -> io::Result<Response> {
+    /// As [`Connection::read_head`]; an error if the connection ends before.
+    pub fn try_read_head(&mut self) -> io::Result<Response> {
         let end = loop {
             if let Some(end) = self.unread.windows(4).position(|w| w == b"\r\n\r\n") {
                 break end + 4;

@@ -3,7 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../http_cases/mod.rs"]
+mod cases;
+
 mod connections;
+mod deadlines;
 mod hostile;
+mod overload;
 mod pipelining;
 mod refusals;
+mod table;

@@ -1,0 +1,127 @@
+//! The disk, and what goes on while it works.
+//!
+//! The shipping `MemoryJournal` keeps what survives. Around it: before a call takes effect, after it, and before those who
+//! wait are woken, the cores take some steps, as they do beside the journal's thread; and there the process may die. What a
+//! commit or a fold has done is told to the oracle at the moment from which a crash cannot undo it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::journal::{
+    Account, Commit, Disk, Journal, JournalError, MemoryJournal, Recovered, Room, RowChange, Workers,
+};
+use crate::mesh::Mesh;
+use crate::sync::Arc;
+
+use super::fleet::Fleet;
+use super::promises;
+
+/// What becomes of the next call that writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Goes,
+    /// The process dies before it has any effect.
+    DiesBefore,
+    /// The process dies between the effect and the return.
+    DiesAfter,
+}
+
+thread_local! {
+    static FLEET: RefCell<Option<Rc<RefCell<Fleet>>>> = const { RefCell::new(None) };
+    static FATE: Cell<Fate> = const { Cell::new(Fate::Goes) };
+}
+
+/// Whose steps go on meanwhile.
+pub fn set_fleet(fleet: Option<Rc<RefCell<Fleet>>>) {
+    FLEET.set(fleet);
+    FATE.set(Fate::Goes);
+}
+
+pub fn set_fate(fate: Fate) {
+    FATE.set(fate);
+}
+
+/// One run of the process on the disk.
+pub struct SlowJournal {
+    disk: Disk,
+    inner: MemoryJournal,
+}
+
+impl SlowJournal {
+    pub fn on(disk: &Disk) -> SlowJournal {
+        SlowJournal { disk: disk.clone(), inner: MemoryJournal::on(disk) }
+    }
+
+    fn write(
+        &mut self,
+        work: impl FnOnce(&mut MemoryJournal) -> Result<(), JournalError>,
+        done: impl FnOnce(&mut Fleet),
+    ) -> Result<(), JournalError> {
+        with_fleet(Fleet::meanwhile);
+        if FATE.get() == Fate::DiesBefore {
+            return Err(JournalError::Failed("the process dies before the write".to_owned()));
+        }
+        work(&mut self.inner)?;
+        with_fleet(done);
+        promises::what_is_stored_is_what_was_committed(&self.disk);
+        with_fleet(Fleet::meanwhile);
+        if FATE.get() == Fate::DiesAfter {
+            return Err(JournalError::Failed("the process dies after the write".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Journal for SlowJournal {
+    fn recover(&mut self) -> Result<Recovered, JournalError> {
+        self.inner.recover()
+    }
+
+    fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
+        self.inner.accounts(wanted)
+    }
+
+    fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {
+        self.write(|journal| journal.append(commit), |fleet| fleet.oracle.committed(commit))
+    }
+
+    fn fold(&mut self, rows: &[RowChange], mark: u64, through: u64) -> Result<(), JournalError> {
+        self.write(|journal| journal.fold(rows, mark, through), |fleet| fleet.oracle.folded(rows, through))
+    }
+
+    fn room(&self) -> Room {
+        self.inner.room()
+    }
+
+    fn probe(&mut self) -> Result<(), JournalError> {
+        self.write(Journal::probe, |_| {})
+    }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        self.inner.close()
+    }
+}
+
+/// The workers, as the journal's thread knows them: they go on while it gets round to waking them.
+pub struct Wakers(pub Arc<Mesh>);
+
+impl Workers for Wakers {
+    fn all_asleep(&self) -> bool {
+        self.0.all_asleep()
+    }
+
+    fn wake_waiting(&self) {
+        with_fleet(Fleet::meanwhile);
+        self.0.wake_waiting();
+    }
+
+    fn wake_all(&self) {
+        with_fleet(Fleet::meanwhile);
+        self.0.wake_all();
+    }
+}
+
+pub fn with_fleet<T>(work: impl FnOnce(&mut Fleet) -> T) -> T {
+    let fleet = FLEET.with_borrow(|fleet| fleet.clone()).expect("a world is running");
+    work(&mut fleet.borrow_mut())
+}

@@ -1,0 +1,401 @@
+//! The cores of the running process, and the connections to them.
+//!
+//! A core here is what `worker.rs` and `net/conn.rs` make of a thread: tasks that run when they were woken, then the end
+//! of the turn if the main future was woken, then what comes from outside: the bell, the timer, bytes. [`Fleet::core`] does
+//! one of these, so that between any two of them other cores can act. Nothing runs that was not woken: a wake-up that is
+//! missing shows as a request that waits for ever.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::clock;
+use crate::hub::{Hub, Pending, Probe, Unavailable};
+use crate::journal::Intake;
+use crate::lease::Command;
+use crate::mesh::{Answered, Mesh, Query};
+use crate::quota::Quota;
+use crate::random::Random;
+use crate::shard::Page;
+use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::trace;
+
+use super::clients::{Client, Request, Wanted};
+use super::oracle::Oracle;
+use super::promises;
+
+/// Who is there.
+pub struct Fleet {
+    random: Random,
+    pub oracle: Oracle,
+    clients: Vec<Client>,
+    conns: BTreeMap<u64, Conn>,
+    /// Of requests and connections.
+    last_number: u64,
+    /// None only between two processes.
+    pub run: Option<Run>,
+}
+
+/// One process.
+pub struct Run {
+    pub cores: Vec<Core>,
+    pub mesh: Arc<Mesh>,
+    pub intake: Arc<Intake>,
+    pub quota: Arc<Quota>,
+}
+
+/// One worker.
+pub struct Core {
+    hub: Hub,
+    /// The main future was woken.
+    end: Arc<Flag>,
+}
+
+impl Core {
+    pub fn new(hub: Hub) -> Core {
+        Core { hub, end: Arc::new(Flag(AtomicBool::new(true))) }
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Flag {
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection, seen from the server.
+struct Conn {
+    core: usize,
+    /// Sent, and not yet read.
+    wire: VecDeque<Request>,
+    flights: VecDeque<Flight>,
+    woken: Arc<Flag>,
+    /// The client has gone, which the server notices when it writes.
+    broken: bool,
+}
+
+struct Flight {
+    request: Request,
+    stage: Stage,
+}
+
+enum Stage {
+    Lock(Pending),
+    List(Option<(Vec<Pending>, Vec<Page>)>),
+    Health(Option<Probe>),
+}
+
+/// An answer as the client reads it.
+#[derive(Debug)]
+pub enum Answer {
+    Lock(Answered),
+    List(Vec<Page>),
+    Healthy,
+    Unavailable(Unavailable),
+}
+
+impl Fleet {
+    pub fn new(seed: u64, oracle: Oracle, clients: Vec<Client>) -> Fleet {
+        Fleet { random: Random::new(seed), oracle, clients, conns: BTreeMap::new(), last_number: 0, run: None }
+    }
+
+    /// Some client sends something, unless it has enough under way.
+    pub fn send(&mut self) {
+        let client = self.random.index(self.clients.len());
+        let other = self.random.index(self.clients.len());
+        let foreign = self.clients[other].user != self.clients[client].user;
+        let other = if foreign { self.clients[other].any_lease(&mut self.random) } else { None };
+        let wanted = self.clients[client].next(&mut self.random, self.oracle.names.len(), other);
+        self.post(client, wanted);
+    }
+
+    /// Some client asks whether the server is well.
+    pub fn look_at_health(&mut self) {
+        let client = self.random.index(self.clients.len());
+        self.post(client, Wanted::Health);
+    }
+
+    fn post(&mut self, client: usize, wanted: Wanted) {
+        let conn = self.connection_of(client);
+        let under_way = conn.wire.len() + conn.flights.len();
+        if under_way >= self.clients[client].pipelined {
+            return;
+        }
+        self.last_number += 1;
+        let (number, user) = (self.last_number, self.clients[client].user);
+        let request = Request { number, client, user, sent_ns: clock::peek_ns(), wanted, floors: self.oracle.floors() };
+        trace::note(|| format!("client {client} sends #{number}, as user {}: {:?}", user.0, request.wanted));
+        self.oracle.sent(&request);
+        self.connection_of(client).wire.push_back(request);
+    }
+
+    fn connection_of(&mut self, client: usize) -> &mut Conn {
+        let id = match self.clients[client].conn {
+            Some(id) => id,
+            None => {
+                self.last_number += 1;
+                let core = self.random.index(self.run().cores.len());
+                let woken = Arc::new(Flag(AtomicBool::new(false)));
+                let conn = Conn { core, wire: VecDeque::new(), flights: VecDeque::new(), woken, broken: false };
+                self.conns.insert(self.last_number, conn);
+                self.clients[client].conn = Some(self.last_number);
+                self.last_number
+            }
+        };
+        self.conns.get_mut(&id).expect("a client's connection is there")
+    }
+
+    /// Some client loses its connection. What it had sent may be read, or not.
+    pub fn break_a_connection(&mut self) {
+        let client = self.random.index(self.clients.len());
+        let Some(id) = self.clients[client].conn.take() else { return };
+        trace::note(|| format!("client {client} loses its connection"));
+        let conn = self.conns.get_mut(&id).expect("a client's connection is there");
+        conn.broken = true;
+        if self.random.one_in(2) {
+            conn.wire.drain(..).for_each(|request| self.oracle.lost(&request));
+        }
+        if conn.wire.is_empty() && conn.flights.is_empty() {
+            self.conns.remove(&id);
+        }
+    }
+
+    /// The process dies, and with it all that was under way.
+    pub fn die(&mut self) {
+        for (_, conn) in std::mem::take(&mut self.conns) {
+            let flights = conn.flights.into_iter().map(|flight| flight.request);
+            flights.chain(conn.wire).for_each(|request| self.oracle.lost(&request));
+        }
+        self.clients.iter_mut().for_each(|client| client.conn = None);
+        self.run = None;
+    }
+
+    /// While a call to the disk takes its time.
+    pub fn meanwhile(&mut self) {
+        for _ in 0..self.random.below(12) {
+            clock::advance(self.random.below(1_000_000));
+            match self.random.below(4) {
+                0 => self.send(),
+                _ => _ = self.any_core(),
+            }
+        }
+        self.check();
+    }
+
+    /// Some core does one thing; false if there was nothing to do.
+    pub fn any_core(&mut self) -> bool {
+        let core = self.random.index(self.run().cores.len());
+        self.core(core)
+    }
+
+    /// All cores, until none has anything to do; false if none had.
+    pub fn all_cores(&mut self) -> bool {
+        let mut moved = false;
+        for _ in 0..10_000 {
+            let cores = self.run().cores.len();
+            if !(0..cores).fold(false, |any, core| self.core(core) || any) {
+                return moved;
+            }
+            moved = true;
+        }
+        panic!("liveness: the cores never come to rest");
+    }
+
+    /// The timer of some core fires.
+    pub fn tick(&mut self) {
+        let core = self.random.index(self.run().cores.len());
+        self.run().cores[core].hub.sweep_soon();
+    }
+
+    /// All timers fire.
+    pub fn tick_all(&mut self) {
+        self.run().cores.iter().for_each(|core| core.hub.sweep_soon());
+    }
+
+    fn core(&mut self, core: usize) -> bool {
+        let here = |conn: &&(&u64, &Conn)| conn.1.core == core;
+        let woken: Vec<u64> =
+            self.conns.iter().filter(|c| here(&c) && c.1.woken.0.load(Ordering::Relaxed)).map(|(id, _)| *id).collect();
+        if !woken.is_empty() {
+            let one = self.random.pick(&woken);
+            self.connection(one);
+            return true;
+        }
+        let unread = |conn: &Conn| conn.flights.is_empty() && !conn.wire.is_empty();
+        let readable: Vec<u64> = self.conns.iter().filter(|c| here(&c) && unread(c.1)).map(|(id, _)| *id).collect();
+        let reads = !readable.is_empty() && self.random.one_in(2);
+        let Core { hub, end } = &self.run.as_ref().expect("a process runs").cores[core];
+        if !reads && end.take() {
+            trace::note(|| format!("core {core} ends a turn"));
+            hub.end_turn(&mut Context::from_waker(&Waker::from(end.clone())));
+            return true;
+        }
+        if !reads && self.run().mesh.inbox(core).gate().bell().heard() {
+            self.run().cores[core].hub.begin_turn();
+            return true;
+        }
+        if !readable.is_empty() {
+            let one = self.random.pick(&readable);
+            self.connection(one);
+            return true;
+        }
+        false
+    }
+
+    /// A connection's task runs until it waits: as `net/conn.rs` does.
+    fn connection(&mut self, id: u64) {
+        let mut conn = self.conns.remove(&id).expect("a connection");
+        conn.woken.take();
+        let waker = Waker::from(conn.woken.clone());
+        let run = self.run.as_ref().expect("a process runs");
+        let hub = &run.cores[conn.core].hub;
+        loop {
+            if conn.flights.is_empty() {
+                if conn.wire.is_empty() {
+                    break;
+                }
+                let many = 1 + self.random.index(conn.wire.len());
+                conn.read(hub, &self.oracle, many);
+            }
+            let ready = conn.ready(hub, &waker);
+            if ready.is_empty() {
+                break;
+            }
+            if conn.broken {
+                let unheard = ready.into_iter().map(|(request, _)| request);
+                let unanswered = conn.flights.into_iter().map(|flight| flight.request);
+                unheard.chain(unanswered).chain(conn.wire).for_each(|request| self.oracle.lost(&request));
+                return;
+            }
+            for (request, answer) in ready {
+                trace::note(|| {
+                    format!("client {} reads the answer to #{}: {answer:?}", request.client, request.number)
+                });
+                self.oracle.shown(&request, &answer);
+            }
+        }
+        if !(conn.broken && conn.flights.is_empty()) {
+            self.conns.insert(id, conn);
+        }
+    }
+
+    /// Requests without an answer.
+    pub fn waiting(&self) -> usize {
+        self.conns.values().map(|conn| conn.wire.len() + conn.flights.len()).sum()
+    }
+
+    pub fn intake(&self) -> &Intake {
+        &self.run().intake
+    }
+
+    /// All promises that can be checked at any moment.
+    pub fn check(&self) {
+        let Run { cores, quota, .. } = self.run();
+        let live = |name: &str| -> Vec<(u64, u64)> { cores.iter().filter_map(|core| core.hub.live(name)).collect() };
+        promises::every_lease_lasts_and_excludes(&self.oracle, clock::peek_ns(), live);
+        let mut counts = vec![0; self.oracle.users];
+        cores.iter().for_each(|core| core.hub.count_locks(&mut counts));
+        promises::counts_are_right(&counts, quota);
+    }
+
+    /// The promise of a process in which nobody holds anything and nobody waits.
+    pub fn nothing_is_left(&self) {
+        for (core, Core { hub, .. }) in self.run().cores.iter().enumerate() {
+            for (what, count) in hub.left_behind() {
+                assert!(count == 0, "leak: core {core} has {count} {what} left");
+            }
+        }
+    }
+
+    fn run(&self) -> &Run {
+        self.run.as_ref().expect("a process runs")
+    }
+}
+
+impl Conn {
+    /// Reads some requests and sends them on their way.
+    fn read(&mut self, hub: &Hub, oracle: &Oracle, many: usize) {
+        let now_ns = clock::now_ns(); // after they have arrived
+        for request in self.wire.drain(..many.min(self.wire.len())).collect::<Vec<_>>() {
+            let stage = match &request.wanted {
+                Wanted::Lock(name, op) => {
+                    let op = op.map(|note| &**note);
+                    Stage::Lock(hub.send(now_ns, &Command { user: request.user, name: &oracle.names[*name], op }))
+                }
+                Wanted::List => Stage::List(None),
+                Wanted::Health => Stage::Health(None),
+            };
+            self.flights.push_back(Flight { request, stage });
+        }
+    }
+
+    /// The answers at the front that are ready; if none is, the task will be woken.
+    fn ready(&mut self, hub: &Hub, waker: &Waker) -> Vec<(Request, Answer)> {
+        let mut ready = Vec::new();
+        while let Some(flight) = self.flights.front_mut() {
+            // A question after the server's health is put when it has come to the front, and waits by itself.
+            if matches!(flight.stage, Stage::Health(_)) && !ready.is_empty() {
+                break;
+            }
+            match flight.answer(hub, waker) {
+                Some(answer) => ready.push((self.flights.pop_front().expect("the front").request, answer)),
+                None => {
+                    if ready.is_empty() {
+                        flight.wake_when_ready(hub, waker);
+                    }
+                    break;
+                }
+            }
+        }
+        ready
+    }
+}
+
+impl Flight {
+    fn answer(&mut self, hub: &Hub, waker: &Waker) -> Option<Answer> {
+        match &mut self.stage {
+            Stage::Lock(pending) => Some(match hub.settled(pending)? {
+                Ok(answered) => Answer::Lock(answered),
+                Err(unavailable) => Answer::Unavailable(unavailable),
+            }),
+            Stage::List(asked) => {
+                let query = || Query { prefix: "lock-".to_owned(), after: None, limit: 1000 };
+                let (shares, pages) = asked.get_or_insert_with(|| (hub.send_list(self.request.user, &query()), vec![]));
+                while let Some(share) = shares.last_mut() {
+                    match hub.settled(share)? {
+                        Ok(Answered::List(page)) => pages.push(page),
+                        Ok(other) => panic!("an operation's answer to a list: {other:?}"),
+                        Err(unavailable) => return Some(Answer::Unavailable(unavailable)),
+                    }
+                    shares.pop();
+                }
+                Some(Answer::List(std::mem::take(pages)))
+            }
+            Stage::Health(asked) => {
+                let probe = asked.get_or_insert_with(|| hub.send_probe());
+                match hub.poll_probe(probe, &mut Context::from_waker(waker)) {
+                    Poll::Ready(Ok(())) => Some(Answer::Healthy),
+                    Poll::Ready(Err(unavailable)) => Some(Answer::Unavailable(unavailable)),
+                    Poll::Pending => None,
+                }
+            }
+        }
+    }
+
+    fn wake_when_ready(&self, hub: &Hub, waker: &Waker) {
+        match &self.stage {
+            Stage::Lock(pending) => hub.wake_when_settled(pending, waker),
+            Stage::List(Some((shares, _))) => {
+                hub.wake_when_settled(shares.last().expect("a share is awaited"), waker);
+            }
+            Stage::List(None) | Stage::Health(_) => {}
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One simulated world: a disk, the processes that run on it one after the other, and their clients.
+//!
+//! [`run`] plays one seed. It draws the world's size and temper first, then a few hundred steps: a client sends, a core does
+//! one thing, the journal's thread commits or folds, time passes, somebody breaks a connection, the process dies or
+//! is stopped, and another one starts on its disk with another number of cores. In the end all clients are answered, all leases
+//! run out, and nothing may be left.
+//!
+//! While the journal's thread is in a commit or a fold the others go on: see `disk.rs`.
+
+mod clients;
+mod disk;
+mod fleet;
+mod oracle;
+mod promises;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::clock;
+use crate::fence::Fence;
+use crate::hub::Hub;
+use crate::journal::{Disk, Intake, Journal, Limits, Row, Writer};
+use crate::mesh::Mesh;
+use crate::metrics::JournalMetrics;
+use crate::quota::Quota;
+use crate::random::Random;
+use crate::shard::Shard;
+use crate::sync::{Arc, Bell};
+use crate::trace;
+
+use clients::Client;
+use disk::{Fate, SlowJournal, Wakers};
+use fleet::{Core, Fleet, Run};
+use oracle::Oracle;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MS;
+/// More rounds than it ever takes until all clients have their answers.
+const ROUNDS: usize = 2_000;
+
+/// Plays one seed to its end.
+///
+/// # Panics
+/// If a promise is broken; the text says which.
+pub fn run(seed: u64) {
+    let mut world = World::new(seed);
+    for _ in 0..world.steps {
+        world.step();
+    }
+    world.settle();
+    world.run_out();
+    disk::set_fleet(None);
+}
+
+struct World {
+    random: Random,
+    steps: usize,
+    /// One in so many steps.
+    crashes: u64,
+    users: usize,
+    limit: u32,
+    disk: Disk,
+    /// None only between two processes.
+    writer: Option<Writer<SlowJournal>>,
+    fleet: Rc<RefCell<Fleet>>,
+    /// Steps for which no commit begins.
+    hangs: usize,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut random = Random::new(seed);
+        let stalls = random.pick(&[0, 0, 60, 400]);
+        clock::reset(random.next(), stalls);
+        crate::keys::salt_hashes(random.next());
+        let names = (0..=random.index(5)).map(|n| format!("lock-{n}")).collect();
+        let users = 1 + random.index(3);
+        let clients = (0..=random.index(6)).map(|_| Client::new(random.index(users), &mut random)).collect();
+        let limits = Limits { commits: 2 + random.below(12), bytes: (8 << 10) + random.below(32 << 10) };
+        let fleet = Rc::new(RefCell::new(Fleet::new(random.next(), Oracle::new(names, users), clients)));
+        disk::set_fleet(Some(fleet.clone()));
+        let mut world = World {
+            steps: 100 + random.index(500),
+            crashes: random.pick(&[30, 100, 300, 10_000]),
+            users,
+            limit: random.pick(&[1, 2, 4, 1000]),
+            disk: Disk::new(limits),
+            writer: None,
+            fleet,
+            hangs: 0,
+            random,
+        };
+        world.start();
+        world
+    }
+
+    /// Starts a process on the disk, as `octostore serve` does.
+    fn start(&mut self) {
+        clock::advance(self.random.below(3 * SECOND));
+        let cores = 1 + self.random.index(4);
+        let mut journal = SlowJournal::on(&self.disk);
+        let mut recovered = journal.recover().unwrap_or_else(|error| panic!("recovery: the disk is refused: {error}"));
+        let accounts: Vec<String> = (0..self.users).map(|user| format!("user-{user}")).collect();
+        let wanted: Vec<(&str, &str)> = accounts.iter().map(|name| ("static", &**name)).collect();
+        journal.accounts(&wanted).expect("accounts");
+        trace::note(|| format!("a process starts, {cores} cores, {} locks recovered", recovered.locks.len()));
+        self.fleet.borrow_mut().oracle.recovered(&recovered);
+
+        let mesh = Arc::new(Mesh::new((0..cores).map(|_| Bell::new(true).expect("a bell")).collect()));
+        let intake = Arc::new(Intake::new(cores).expect("an intake"));
+        let fence = Arc::new(Fence::above(recovered.mark));
+        let quota = Arc::new(Quota::new(self.users, self.limit));
+        let mut shares: Vec<Vec<Row>> = (0..cores).map(|_| Vec::new()).collect();
+        for row in std::mem::take(&mut recovered.locks) {
+            shares[mesh.owner_of(&row.name)].push(row);
+        }
+        let (wakers, metrics) = (Arc::new(Wakers(mesh.clone())), Arc::new(JournalMetrics::default()));
+        self.writer = Some(Writer::new(journal, &recovered, intake.clone(), wakers, metrics).expect("a sound tail"));
+        let core = |(core, rows)| {
+            let shard = Shard::new(clock::now_ns(), rows, fence.clone(), quota.clone());
+            Core::new(Hub::new(core, shard, mesh.clone(), intake.clone()))
+        };
+        let cores = shares.into_iter().enumerate().map(core).collect();
+        self.fleet.borrow_mut().run = Some(Run { cores, mesh, intake, quota });
+    }
+
+    fn step(&mut self) {
+        self.pass_time();
+        match self.random.below(100) {
+            0..30 => self.fleet.borrow_mut().send(),
+            30..72 => _ = self.fleet.borrow_mut().any_core(),
+            72..86 if self.hangs > 0 => self.hangs -= 1,
+            72..86 => self.commit(),
+            86..93 => self.fold(),
+            93..97 => self.fleet.borrow_mut().tick(),
+            97 => self.fleet.borrow_mut().break_a_connection(),
+            98 => self.hangs = self.random.index(20),
+            _ => self.fleet.borrow_mut().look_at_health(),
+        }
+        if self.random.one_in(self.crashes) {
+            if self.random.one_in(4) { self.stop() } else { self.crash("the process is killed") }
+        }
+        self.fleet.borrow().check();
+    }
+
+    /// Mostly next to nothing, at times a second, rarely as long as a laptop's lid is closed.
+    fn pass_time(&mut self) {
+        clock::advance(match self.random.below(200) {
+            0 => self.random.below(40 * SECOND),
+            1..10 => self.random.below(SECOND),
+            10..100 => self.random.below(20 * MS),
+            _ => self.random.below(MS),
+        });
+        if self.random.one_in(100) {
+            clock::set_the_wall_clock(self.random.pick(&[3_600_000_000_000, -3_600_000_000_000]));
+        }
+    }
+
+    /// One commit, in which the process may die.
+    fn commit(&mut self) {
+        self.draw_fate();
+        let writer = self.writer.as_mut().expect("a process runs");
+        if writer.commit().is_err() {
+            self.crash("the process dies in a commit");
+        }
+        disk::set_fate(Fate::Goes);
+    }
+
+    /// One slice of folding, in which the process may die.
+    fn fold(&mut self) {
+        self.draw_fate();
+        let until_ns = if self.random.one_in(3) { u64::MAX } else { clock::peek_ns().saturating_sub(SECOND) };
+        let writer = self.writer.as_mut().expect("a process runs");
+        if writer.fold(until_ns).is_err() {
+            self.crash("the process dies in a fold");
+        }
+        disk::set_fate(Fate::Goes);
+    }
+
+    fn draw_fate(&mut self) {
+        if self.random.one_in(1 + self.crashes / 8) {
+            disk::set_fate(self.random.pick(&[Fate::DiesBefore, Fate::DiesAfter]));
+        }
+    }
+
+    fn crash(&mut self, how: &str) {
+        trace::note(|| how.to_owned());
+        disk::set_fate(Fate::Goes);
+        self.writer = None;
+        self.fleet.borrow_mut().die();
+        self.start();
+    }
+
+    /// A stop in order: what has been handed over is committed and folded. The journal may fail even now.
+    fn stop(&mut self) {
+        trace::note(|| "the process is stopped".to_owned());
+        self.draw_fate();
+        let writer = self.writer.take().expect("a process runs");
+        self.fleet.borrow().intake().close();
+        let failed = writer.run().is_err();
+        trace::note(|| format!("the journal has ended, failed: {failed}"));
+        for _ in 0..self.random.below(30) {
+            self.fleet.borrow_mut().any_core();
+        }
+        self.crash("the process has ended");
+    }
+
+    /// Until every client has its answers: no wake-up may be missing, so no timer helps.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            let moved = self.fleet.borrow_mut().all_cores();
+            let writer = self.writer.as_mut().expect("a process runs");
+            let committed = writer.commit().expect("nothing fails any more");
+            let folded = writer.fold(u64::MAX).expect("nothing fails any more");
+            self.fleet.borrow().check();
+            if !moved && !committed && !folded {
+                let waiting = self.fleet.borrow().waiting();
+                assert!(waiting == 0, "liveness: {waiting} requests wait for ever");
+                return;
+            }
+        }
+        panic!("liveness: no end after {ROUNDS} rounds");
+    }
+
+    /// Until every lease has run out: then nothing is left, in memory or on the disk.
+    fn run_out(&mut self) {
+        clock::advance(40 * SECOND);
+        for _ in 0..50 {
+            clock::advance(25 * MS);
+            self.fleet.borrow_mut().tick_all();
+            self.settle();
+        }
+        self.fleet.borrow().nothing_is_left();
+        promises::the_disk_is_empty(&self.disk);
+    }
+}

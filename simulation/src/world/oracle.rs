@@ -1,0 +1,223 @@
+//! What the oracle knows: every durable state that every lock has had, and what every client was told.
+//!
+//! It learns of a state when the commit that holds it can no longer be undone. An answer is right if it fits some state
+//! between two points: the newest one that was durable when the request was *sent* (a state that is durable has taken effect, so
+//! what comes later cannot be answered from before it), and the newest one that is durable *now* (else a crash could undo
+//! what was shown). This is linearizability with the journal's own order as its witness.
+//!
+//! Of each attempt at a lock it keeps how long its client may believe to hold it: from the sending of the last
+//! confirmed request, and no longer than any request still under way may have shortened it to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::hub::Unavailable;
+use crate::journal::{Commit, Recovered, Row, RowChange, decode};
+use crate::lease::{Change, Denied, Op, Outcome, Reply, Ttl};
+use crate::mesh::Answered;
+
+use super::clients::{Request, Wanted};
+use super::fleet::Answer;
+use super::promises;
+
+pub struct Oracle {
+    pub names: Vec<String>,
+    pub users: usize,
+    /// Of each name, its durable states, the first one free.
+    pub states: Vec<Vec<Option<Row>>>,
+    /// Every token of a durable grant.
+    pub tokens: BTreeSet<u64>,
+    /// What was ever asked for: name, lease, user; and the TTLs.
+    asked: BTreeMap<(usize, Uuid, u32), BTreeSet<u16>>,
+    pub attempts: Vec<Attempt>,
+    /// Commits up to this number have been trimmed.
+    trimmed: u64,
+}
+
+/// One client's attempt at one lock.
+#[derive(Debug)]
+pub struct Attempt {
+    pub client: usize,
+    pub name: usize,
+    pub lease_id: Uuid,
+    /// Its token, once it has been told.
+    pub token: Option<u64>,
+    /// Until when it was told to hold the lock, counted from when it asked.
+    confirmed_ns: u64,
+    /// Requests under way, and until when the lease lasts at least if that one comes last.
+    open: Vec<(u64, u64)>,
+    shortest: Ttl,
+    /// Its release was asked for.
+    pub over: bool,
+}
+
+impl Attempt {
+    /// Until when the client is sure to hold the lock.
+    pub fn until_ns(&self) -> u64 {
+        self.open.iter().map(|(_, until_ns)| *until_ns).fold(self.confirmed_ns, u64::min)
+    }
+}
+
+impl Oracle {
+    pub fn new(names: Vec<String>, users: usize) -> Oracle {
+        let states = names.iter().map(|_| vec![None]).collect();
+        let (tokens, asked, attempts) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        Oracle { names, users, states, tokens, asked, attempts, trimmed: 0 }
+    }
+
+    /// Where the answers of a request that is sent now begin.
+    pub fn floors(&self) -> Vec<usize> {
+        self.states.iter().map(|states| states.len() - 1).collect()
+    }
+
+    /// The state of each held name that a crash would leave now.
+    pub fn durable(&self) -> BTreeMap<&str, &Row> {
+        let last = self.states.iter().map(|states| states.last().expect("the first is there").as_ref());
+        self.names.iter().zip(last).filter_map(|(name, row)| Some((&**name, row?))).collect()
+    }
+
+    pub fn sent(&mut self, request: &Request) {
+        let now_ns = request.sent_ns;
+        self.attempts.retain(|attempt| !attempt.open.is_empty() || attempt.confirmed_ns > now_ns);
+        let Wanted::Lock(name, op) = &request.wanted else { return };
+        let (lease_id, ttl) = match op {
+            Op::Acquire { lease_id, ttl, .. } => (*lease_id, Some(*ttl)),
+            Op::Renew { lease_id, ttl } => (*lease_id, *ttl),
+            Op::Release { .. } => {
+                self.attempt(request).over = true;
+                return;
+            }
+            Op::Status => return,
+        };
+        if let Some(ttl) = ttl {
+            self.asked.entry((*name, lease_id, request.user.0)).or_default().insert(ttl.seconds());
+        }
+        let attempt = self.attempt(request);
+        attempt.shortest = attempt.shortest.min(ttl.unwrap_or(attempt.shortest));
+        let until_ns = request.sent_ns + attempt.shortest.ns();
+        attempt.open.push((request.number, until_ns));
+    }
+
+    /// Its client will never know what became of it. If it took effect, it has done so by now.
+    pub fn lost(&mut self, request: &Request) {
+        self.close(request, true);
+    }
+
+    /// A commit is on disk.
+    pub fn committed(&mut self, commit: &Commit<'_>) {
+        for change in decode(commit.records) {
+            let change = change.expect("a commit that can be decoded");
+            let (name, state) = match &change {
+                Change::Granted(record) | Change::Extended(record) => (record.name, Some(Row::from(record))),
+                Change::Gone { name } => (*name, None),
+            };
+            let index = self.names.iter().position(|n| n == name).expect("a name that somebody asked for");
+            let before = self.states[index].last().expect("the first is there");
+            promises::changes_follow_from_what_was(before.as_ref(), &change);
+            if let Some(row) = &state {
+                let ttls = self.asked.get(&(index, row.lease_id, row.user.0));
+                let asked = ttls.is_some_and(|ttls| ttls.contains(&row.ttl.seconds()));
+                assert!(asked, "integrity: nobody asked for what is on disk: {row:?}");
+            }
+            if let Change::Granted(record) = &change {
+                promises::tokens_rise(&self.tokens, &self.states[index], record.token.get());
+                self.tokens.insert(record.token.get());
+            }
+            self.states[index].push(state);
+        }
+        promises::the_mark_covers_the_tokens(&self.tokens, commit.mark);
+    }
+
+    /// A fold is on disk.
+    pub fn folded(&mut self, _rows: &[RowChange], through: u64) {
+        assert!(through >= self.trimmed, "trimming goes back from {} to {through}", self.trimmed);
+        self.trimmed = through;
+    }
+
+    /// A start has read this.
+    pub fn recovered(&self, recovered: &Recovered) {
+        promises::recovery_finds_what_was_committed(&self.durable(), recovered);
+        promises::the_mark_covers_the_tokens(&self.tokens, recovered.mark);
+    }
+
+    /// A client reads an answer.
+    pub fn shown(&mut self, request: &Request, answer: &Answer) {
+        match (answer, &request.wanted) {
+            (Answer::Lock(Answered::Lock(Ok(Reply { outcome, .. }))), Wanted::Lock(name, op)) => {
+                promises::an_answer_fits_a_durable_state(self, request, *name, op, outcome);
+                self.told(request, outcome);
+            }
+            (Answer::List(pages), Wanted::List) => promises::a_list_fits_durable_states(self, request, pages),
+            (Answer::Healthy, Wanted::Health) => {}
+            (Answer::Unavailable(Unavailable::Overloaded), _) => self.close(request, false),
+            (Answer::Unavailable(Unavailable::JournalFailed), _) => self.close(request, true),
+            _ => panic!("an answer of another kind than the request: {answer:?}"),
+        }
+    }
+
+    /// What the client of an attempt knows now.
+    fn told(&mut self, request: &Request, outcome: &Outcome) {
+        self.close(request, false);
+        if matches!(&request.wanted, Wanted::Lock(_, Op::Status)) {
+            return;
+        }
+        match outcome {
+            Outcome::Acquired { token, deadline_ns, ttl, .. } | Outcome::Renewed { token, deadline_ns, ttl, .. } => {
+                let until_ns = request.sent_ns + ttl.ns();
+                assert!(*deadline_ns >= until_ns, "a short deadline: {} ns too early", until_ns - deadline_ns);
+                let attempt = self.attempt(request);
+                attempt.token = Some(token.get());
+                attempt.confirmed_ns = until_ns;
+            }
+            Outcome::Denied(Denied::LimitReached | Denied::TokensExhausted) => {}
+            _ => self.attempt(request).token = None,
+        }
+    }
+
+    fn attempt(&mut self, request: &Request) -> &mut Attempt {
+        let at = self.find(request).unwrap_or_else(|| {
+            let Some((name, lease_id)) = lease_of(request) else { unreachable!("a request about a lease") };
+            let longest = Ttl::from_seconds(Ttl::MAX_SECONDS.into()).expect("the longest");
+            self.attempts.push(Attempt {
+                client: request.client,
+                name,
+                lease_id,
+                token: None,
+                confirmed_ns: 0,
+                open: Vec::new(),
+                shortest: longest,
+                over: false,
+            });
+            self.attempts.len() - 1
+        });
+        &mut self.attempts[at]
+    }
+
+    fn find(&self, request: &Request) -> Option<usize> {
+        let (name, lease_id) = lease_of(request)?;
+        let is_it = |a: &Attempt| (a.client, a.name, a.lease_id) == (request.client, name, lease_id);
+        self.attempts.iter().position(is_it)
+    }
+
+    /// A request is under way no longer; it may have taken effect `perhaps`, last of all.
+    fn close(&mut self, request: &Request, perhaps: bool) {
+        let Some(at) = self.find(request) else { return };
+        let attempt = &mut self.attempts[at];
+        if let Some(open) = attempt.open.iter().position(|(number, _)| *number == request.number) {
+            let (_, until_ns) = attempt.open.remove(open);
+            if perhaps {
+                attempt.confirmed_ns = attempt.confirmed_ns.min(until_ns);
+            }
+        }
+    }
+}
+
+fn lease_of(request: &Request) -> Option<(usize, Uuid)> {
+    match &request.wanted {
+        Wanted::Lock(name, Op::Acquire { lease_id, .. } | Op::Renew { lease_id, .. } | Op::Release { lease_id }) => {
+            Some((*name, *lease_id))
+        }
+        _ => None,
+    }
+}
