@@ -11,11 +11,13 @@
 //! ring per sleep is enough for asks, answers and commits alike.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::clock;
+use crate::handoff::Gate;
 use crate::journal::Intake;
 use crate::lease::{Command, Seq, UserId};
 use crate::mesh::{Answer, Answered, Ask, Control, Mesh, OUTSTANDING, Query, What};
@@ -26,6 +28,8 @@ use crate::tickets::Tickets;
 const ASKS_PER_TURN: usize = 512;
 /// Expiries in one turn.
 const SWEEP_PER_TURN: usize = 512;
+/// Rounds that a task may go without the turn ending, before it has to rest.
+const ROUNDS_PER_TURN: u32 = 16;
 /// A probe of the journal answers for this long.
 const PROBE_NS: u64 = 1_000_000_000;
 
@@ -41,6 +45,18 @@ pub struct Hub {
     turn: Turn,
     probed: Cell<Option<(u64, Seq)>>,
     draining: Cell<bool>,
+    /// Ends of turns so far.
+    turns: Cell<u64>,
+    /// Tasks that let others go first.
+    resting: RefCell<Vec<Waker>>,
+}
+
+/// How long a task has been going without a pause. On epoll an operation that is ready ends at once, without going
+/// through the run queue: a client that is always ready would have its worker to itself.
+#[derive(Default)]
+pub struct Pace {
+    turn: u64,
+    rounds: u32,
 }
 
 /// An answer on its way to a connection.
@@ -114,6 +130,8 @@ impl Hub {
             turn: Turn::default(),
             probed: Cell::new(None),
             draining: Cell::new(false),
+            turns: Cell::new(0),
+            resting: RefCell::default(),
         }
     }
 
@@ -149,7 +167,7 @@ impl Hub {
         self.begin_turn();
         let now_ns = clock::now_ns();
         let rests_on = match self.probed.get() {
-            Some((at_ns, seq)) if now_ns - at_ns < PROBE_NS => seq,
+            Some((at_ns, seq)) if now_ns.saturating_sub(at_ns) < PROBE_NS => seq,
             _ => {
                 let seq = self.shard.borrow_mut().probe();
                 self.probed.set(Some((now_ns, seq)));
@@ -204,16 +222,50 @@ impl Hub {
         Poll::Pending
     }
 
+    /// The task of `waker` waits for a probe no longer, and must not be woken for it. (Tasks are told apart by their data;
+    /// `will_wake` compares vtables too, of which a build may have several.)
+    pub fn give_up_probe(&self, waker: &Waker) {
+        self.held.borrow_mut()[self.core].waiters.retain(|(_, waiter)| waiter.data() != waker.data());
+    }
+
     /// Something happened: this turn will have an end. Cheap, and harmless twice.
     pub fn begin_turn(&self) {
         if !self.turn.end_is_due.replace(true) {
             if self.turn.asleep.replace(false) {
-                self.mesh.inbox(self.core).gate().rouse();
+                self.gate().rouse();
             }
             if let Some(end) = &*self.turn.end.borrow() {
                 end.wake_by_ref();
             }
         }
+    }
+
+    /// One more round of a task that may never have to wait: now and then it rests, while the turn ends and all I/O that
+    /// is ready is looked at.
+    pub async fn step(&self, pace: &mut Pace) {
+        pace.rounds = if pace.turn == self.turns.get() { pace.rounds + 1 } else { 0 };
+        if pace.rounds >= ROUNDS_PER_TURN {
+            let mut has_rested = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut has_rested, true) {
+                    return Poll::Ready(());
+                }
+                // Neither a wake of its own nor one at the end of the turn would do: the runtime looks at I/O only when no task
+                // is ready. The own bell is I/O, and whoever hears it wakes those that rest.
+                self.resting.borrow_mut().push(cx.waker().clone());
+                self.gate().bell().ring();
+                Poll::Pending
+            })
+            .await;
+            pace.rounds = 0;
+        }
+        pace.turn = self.turns.get();
+    }
+
+    /// The bell was heard: a turn begins, and those that rest go on.
+    pub fn bell_was_heard(&self) {
+        self.begin_turn();
+        self.resting.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
     /// Lets the next end of a turn look for leases that have run out.
@@ -230,7 +282,8 @@ impl Hub {
         }
         turn.end_is_due.set(false);
         turn.woke.set(false);
-        let gate = self.mesh.inbox(self.core).gate();
+        self.turns.set(self.turns.get() + 1);
+        let gate = self.gate();
         loop {
             let mut more = self.serve_inbox();
             more |= self.sweep();
@@ -271,6 +324,10 @@ impl Hub {
     /// How many cores there are.
     pub fn cores(&self) -> usize {
         self.mesh.cores()
+    }
+
+    fn gate(&self) -> &Gate {
+        self.mesh.inbox(self.core).gate()
     }
 
     fn ask(&self, owner: usize, user: UserId, what: What) -> Pending {
@@ -334,11 +391,15 @@ impl Hub {
 
     /// Ends what has run out, if that is due; true if more is to be done.
     fn sweep(&self) -> bool {
+        if !self.turn.sweep_is_due.get() {
+            return false;
+        }
         let mut shard = self.shard.borrow_mut();
-        // Without room in the batch it stays due: the commit that makes room begins a turn.
-        let more = self.turn.sweep_is_due.get() && shard.has_room() && !shard.sweep(clock::now_ns(), SWEEP_PER_TURN);
-        self.turn.sweep_is_due.set(self.turn.sweep_is_due.get() && (more || !shard.has_room()));
-        more
+        let more = !shard.sweep(clock::now_ns(), SWEEP_PER_TURN);
+        // Without room in the batch there is nothing to be done now; the ticker asks again.
+        let goes_on = more && shard.has_room_for_expiries();
+        self.turn.sweep_is_due.set(goes_on);
+        goes_on
     }
 
     /// Wakes the connections whose answers have become durable, and forgets what is durably gone.

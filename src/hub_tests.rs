@@ -194,6 +194,40 @@ fn rule_10_while_the_disk_hangs_batches_stop_at_their_bound_and_commands_are_ref
 }
 
 #[test]
+fn rule_10_while_the_disk_hangs_leases_that_run_out_keep_no_core_busy() {
+    let rig = Rig::new(1);
+    let long_ago = clock::now_ns() - 4_000_000_000;
+    let op = || Op::Acquire { lease_id: Uuid::new_v4(), ttl: Ttl::from_seconds(1).unwrap(), metadata: None };
+    let names: Vec<String> = (0..).map(|n| format!("job-{n}")).take(200_000).collect();
+    for name in &names {
+        let mut sent = rig.hubs[0].send(long_ago, &Command { user: UserId(0), name, op: op() });
+        if rig.outcome(0, &mut sent).is_some() {
+            break; // refused: lane and batch are full
+        }
+        rig.end_turn(0);
+    }
+    let held = rig.hubs[0].shard.borrow().held();
+    for _ in 0..100 {
+        rig.hubs[0].sweep_soon();
+        rig.end_turn(0);
+    }
+    assert!(rig.hubs[0].shard.borrow().held() > 0, "there was no room to end all {held}");
+    assert!(!rig.hubs[0].sweep(), "there is nothing to go on with at once");
+    assert!(rig.asleep(0));
+}
+
+#[test]
+fn a_probe_given_up_leaves_nobody_to_wake() {
+    let rig = Rig::new(1);
+    let probe = rig.hubs[0].send_probe();
+    rig.end_turn(0);
+    assert!(rig.hubs[0].poll_probe(&probe, &mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(rig.hubs[0].somebody_waits());
+    rig.hubs[0].give_up_probe(Waker::noop());
+    assert!(!rig.hubs[0].somebody_waits());
+}
+
+#[test]
 fn rule_12_when_the_journal_fails_everybody_is_told_and_nothing_more_is_acknowledged() {
     let rig = Rig::new(2);
     let name = rig.name(1, 0);

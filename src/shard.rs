@@ -39,11 +39,11 @@ struct Ledger {
 }
 
 impl Shard {
-    /// A shard that holds the recovered `rows`, each with its full TTL from `now_ns`.
+    /// A shard that holds the recovered `rows`, each with its full TTL from `now_ns`. The quota counts them already: no
+    /// core may grant before the rows of all cores are counted.
     pub fn new(now_ns: u64, rows: Vec<Row>, fence: Arc<Fence>, quota: Arc<Quota>) -> Shard {
         let mut table = LockTable::new(now_ns);
         for row in &rows {
-            quota.recover(row.user.0 as usize);
             table.recover(now_ns, &Record::from(row));
         }
         Shard { table, ledger: Ledger { fence, quota, batch: Batch::default(), last: 0 } }
@@ -63,6 +63,11 @@ impl Shard {
     /// Whether a command finds room in the open batch.
     pub fn has_room(&self) -> bool {
         self.ledger.batch.has_room()
+    }
+
+    /// Whether an expiry finds room in it, beside a command.
+    pub fn has_room_for_expiries(&self) -> bool {
+        self.ledger.batch.room_for_expiries() > 0
     }
 
     /// A page of the user's locks: see [`LockTable::list`].

@@ -8,6 +8,7 @@ use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::task::Poll;
 
 use monoio::net::TcpListener;
@@ -77,24 +78,25 @@ pub struct Plan {
     pub listener: StdTcpListener,
 }
 
-/// Starts a worker's thread. It runs until the process ends. A panic in it ends the process.
+/// Starts a worker's thread. It runs until the process ends; a panic in it ends the process. Whether it could
+/// start, it tells `started`.
 ///
 /// # Errors
 /// The system has no thread for it.
-pub fn spawn(shared: Arc<Shared>, plan: Plan) -> io::Result<()> {
+pub fn spawn(shared: Arc<Shared>, plan: Plan, started: Sender<io::Result<()>>) -> io::Result<()> {
     let name = format!("worker-{}", plan.core);
     std::thread::Builder::new().name(name).spawn(move || {
         pin(plan.core, shared.mesh.cores());
-        let core = plan.core;
-        if let Err(error) = run(&shared, plan) {
-            panic!("worker {core} cannot start: {error}");
+        if let Err(error) = run(&shared, plan, &started) {
+            let _ = started.send(Err(error));
         }
     })?;
     Ok(())
 }
 
-fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan) -> io::Result<()> {
-    let mut runtime = runtime::build(shared.driver, shared.max_connections)?;
+fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan, started: &Sender<io::Result<()>>) -> io::Result<()> {
+    let share = shared.max_connections.div_ceil(shared.mesh.cores() as u32);
+    let mut runtime = runtime::build(shared.driver, share)?;
     // The leases' full TTLs begin here, when their holders can soon be heard.
     let shard = Shard::new(clock::now_ns(), rows, shared.fence.clone(), shared.quota.clone());
     let hub = Rc::new(Hub::new(core, shard, shared.mesh.clone(), shared.intake.clone()));
@@ -108,14 +110,20 @@ fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan) -> io::Result<
     let ids = RequestIds::new(shared.process, core as u16);
     let front = Rc::new(Front::new(hub.clone(), shared.principals.clone(), shared.timeouts, ids, about));
     let clients = Rc::new(Clients::new(shared.admission.clone()));
-    let share = shared.max_connections.div_ceil(shared.mesh.cores() as u32) as usize;
     let shared = shared.clone();
     runtime.block_on(async move {
         let doorbell = Doorbell::new(shared.mesh.inbox(core).gate().bell())?;
         let listener = TcpListener::from_std(listener)?;
         monoio::spawn(hear(doorbell, hub.clone()));
-        monoio::spawn(listener::accept(listener, shared.admission.clone(), clients.clone(), front.clone(), share));
+        monoio::spawn(listener::accept(
+            listener,
+            shared.admission.clone(),
+            clients.clone(),
+            front.clone(),
+            share as usize,
+        ));
         monoio::spawn(tick(core, shared, hub.clone(), front, clients));
+        let _ = started.send(Ok(())); // nobody listens any more: another worker could not start
         poll_fn(|cx| {
             hub.end_turn(cx);
             Poll::<io::Result<()>>::Pending
@@ -127,12 +135,11 @@ fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan) -> io::Result<
 async fn hear(mut doorbell: Doorbell, hub: Rc<Hub>) {
     loop {
         doorbell.heard().await;
-        hub.begin_turn();
+        hub.bell_was_heard();
     }
 }
 
 async fn tick(core: usize, shared: Arc<Shared>, hub: Rc<Hub>, front: Rc<Front>, clients: Rc<Clients>) {
-    let mut draining = false;
     for ticks in 1u64.. {
         time::sleep(TICK).await;
         shared.heartbeats[core].store(ticks, Ordering::Relaxed); // a sign of life; orders nothing
@@ -141,7 +148,8 @@ async fn tick(core: usize, shared: Arc<Shared>, hub: Rc<Hub>, front: Rc<Front>, 
         if ticks.is_multiple_of(LATE_TICKS) {
             clients.cut_the_late(front.recent_ns());
         }
-        if hub.is_draining() && !std::mem::replace(&mut draining, true) {
+        // At every tick: a connection that was answering a moment ago is idle now.
+        if hub.is_draining() {
             clients.dismiss_the_idle();
         }
     }

@@ -1,9 +1,225 @@
-//! Faults that the simulator must find.
-pub use crate::edits::Edit;
-/// A fault.
+//! The planted faults: mistakes that one could make in the core, each of which the simulator must find.
+//!
+//! A fault is a list of edits of the shipping text. `build.rs` compiles the core and the simulator once with each, and
+//! refuses to build when a text is no longer there exactly once; `tests/planted.rs` plays seeds on it until one fails, at most
+//! [`Fault::within`]. To add one, add it here. To see the table: `scripts/sim --planted`.
+
+use super::edits::Edit;
+
+/// A mistake.
 pub struct Fault {
+    /// Its name, and that of its module.
     pub name: &'static str,
+    /// It must be found within so many seeds: about ten times what it took when it was planted, at least 100.
     pub within: u64,
+    /// What it changes.
     pub edits: &'static [Edit],
 }
-pub const FAULTS: [Fault; 0] = [];
+
+/// All of them.
+pub const FAULTS: [Fault; 20] = [
+    Fault {
+        name: "acknowledged_before_the_commit",
+        within: 100,
+        edits: &[Edit {
+            file: "journal/writer.rs",
+            find: "self.lasts[core] = batch.last;",
+            replace: "self.lasts[core] = batch.last; self.intake.watermark(core).raise(batch.last);",
+        }],
+    },
+    Fault {
+        name: "the_watermark_is_off_by_one",
+        within: 100,
+        edits: &[Edit { file: "journal/writer.rs", find: "raise(*last);", replace: "raise(*last + 1);" }],
+    },
+    Fault {
+        name: "the_oldest_commit_is_not_replayed",
+        within: 100,
+        edits: &[Edit { file: "journal/recovery.rs", find: "in &commits {", replace: "in commits.iter().skip(1) {" }],
+    },
+    Fault {
+        name: "commits_are_replayed_by_slot_instead_of_by_number",
+        within: 100,
+        edits: &[Edit {
+            file: "journal/recovery.rs",
+            find: "let mut mark = meta.mark;",
+            replace: "let mut mark = meta.mark;\n    let mut commits = commits;\n    \
+                      commits.sort_by_key(|stored| stored.slot);",
+        }],
+    },
+    Fault {
+        name: "the_token_counter_is_restored_from_the_table_alone",
+        within: 100,
+        edits: &[
+            Edit { file: "journal/recovery.rs", find: "let mut mark = meta.mark;", replace: "let mut mark = 0;" },
+            Edit { file: "journal/recovery.rs", find: "mark = mark.max(*its_mark);", replace: "_ = its_mark;" },
+            Edit { file: "journal/recovery.rs", find: "mark = mark.max(record.token.get());", replace: "" },
+        ],
+    },
+    Fault {
+        name: "the_mark_is_taken_after_coalescing",
+        within: 100,
+        edits: &[Edit {
+            file: "journal/writer.rs",
+            find: "self.mark = self.mark.max(batch.mark);",
+            replace: "let mut last = std::collections::BTreeMap::new();
+                for change in super::decode(&batch.records) {
+                    match change.expect(\"sound\") {
+                        crate::lease::Change::Gone { name } => _ = last.remove(name),
+                        crate::lease::Change::Granted(record) | crate::lease::Change::Extended(record) => {
+                            last.insert(record.name, record.token.get());
+                        }
+                    }
+                }
+                self.mark = self.mark.max(last.into_values().max().unwrap_or(0));",
+        }],
+    },
+    Fault {
+        name: "leases_run_out_by_the_wall_clock",
+        within: 100,
+        edits: &[Edit {
+            file: "hub.rs",
+            find: "shard.sweep(clock::now_ns(),",
+            replace: "shard.sweep(clock::wall_ns(),",
+        }],
+    },
+    Fault {
+        name: "a_deadline_rests_on_the_turns_clock",
+        within: 100,
+        edits: &[
+            Edit {
+                file: "hub.rs",
+                find: "    probed: Cell<Option<(u64, Seq)>>,",
+                replace: "    probed: Cell<Option<(u64, Seq)>>,\n    turn_ns: Cell<u64>,",
+            },
+            Edit {
+                file: "hub.rs",
+                find: "            probed: Cell::new(None),",
+                replace: "            probed: Cell::new(None),\n            turn_ns: Cell::new(0),",
+            },
+            Edit {
+                file: "hub.rs",
+                find: "if !self.turn.end_is_due.replace(true) {",
+                replace: "if !self.turn.end_is_due.replace(true) {\n            self.turn_ns.set(clock::now_ns());",
+            },
+            Edit {
+                file: "hub.rs",
+                find: "let now_ns = clock::now_ns();\n                let command",
+                replace: "let now_ns = self.turn_ns.get();\n                let command",
+            },
+        ],
+    },
+    Fault {
+        name: "a_renewal_is_lengthened_without_a_write",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "if noted || lease.ttl > lease.recorded_ttl {",
+            replace: "if noted {",
+        }],
+    },
+    Fault {
+        name: "a_retry_is_answered_before_the_commit_of_the_first",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "self.extend(slot, now_ns, Some(ttl), metadata, ports);\n                    self.reply(slot, acquired)",
+            replace: "self.extend(slot, now_ns, Some(ttl), metadata, ports);\n                    \
+                      Reply { rests_on: 0, ..self.reply(slot, acquired) }",
+        }],
+    },
+    Fault {
+        name: "not_found_is_said_before_the_removal_commits",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "denied(Denied::NotFound, self.changed(free))",
+            replace: "denied(Denied::NotFound, 0)",
+        }],
+    },
+    Fault {
+        name: "a_list_shows_what_is_not_committed",
+        within: 100,
+        edits: &[Edit { file: "shard.rs", find: "rests_on: self.ledger.last }", replace: "rests_on: 0 }" }],
+    },
+    Fault {
+        name: "a_tombstone_is_forgotten_too_early",
+        within: 100,
+        edits: &[Edit {
+            file: "shard.rs",
+            find: "self.table.forget(durable);",
+            replace: "self.table.forget(durable.max(self.ledger.last));",
+        }],
+    },
+    Fault {
+        name: "an_absence_is_coalesced_away_over_an_older_row",
+        within: 100,
+        edits: &[Edit {
+            file: "journal/fold.rs",
+            find: "entry.state = state;",
+            replace: "entry.state = state;\n                \
+                      entry.stored &= !matches!(&change, Change::Granted(_));",
+        }],
+    },
+    Fault {
+        name: "the_tail_is_taken_to_have_no_rows",
+        within: 100,
+        edits: &[Edit {
+            file: "journal/fold.rs",
+            find: "self.take_in(commit, now_ns, records, |_| true)",
+            replace: "self.absorb(commit, now_ns, records)",
+        }],
+    },
+    Fault {
+        name: "a_row_is_folded_from_what_is_not_committed",
+        within: 100,
+        edits: &[
+            Edit {
+                file: "journal/writer.rs",
+                find: "            self.journal.append(&Commit {",
+                replace: "            self.dirty.absorb(self.number, began_ns, &self.records).expect(\"sound\");
+            let slice = self.dirty.slice(u64::MAX, 1, 1, self.number - 1);
+            self.journal.fold(&slice.rows, self.mark, slice.through.min(self.number - 1))?;
+            self.journal.append(&Commit {",
+            },
+            Edit {
+                file: "journal/writer.rs",
+                find: "self.dirty.absorb(self.number, now_ns, &self.records).map_err(what)?;",
+                replace: "_ = what;",
+            },
+        ],
+    },
+    Fault {
+        name: "trimming_runs_ahead_of_the_rows",
+        within: 100,
+        edits: &[Edit { file: "journal/fold.rs", find: "|due| due.commit - 1);", replace: "|due| due.commit);" }],
+    },
+    Fault {
+        name: "a_place_is_given_back_twice",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "        ports.give_back(lease.user);\n        self.wheel",
+            replace: "        ports.give_back(lease.user);\n        if self.held > 1 {\n            \
+                      ports.give_back(lease.user);\n        }\n        self.wheel",
+        }],
+    },
+    Fault {
+        name: "the_sleeper_does_not_say_that_it_waits_for_a_commit",
+        within: 100,
+        edits: &[Edit {
+            file: "hub.rs",
+            find: "gate.doze(waits_for_room || self.somebody_waits());",
+            replace: "gate.doze(waits_for_room);",
+        }],
+    },
+    Fault {
+        name: "a_refused_ask_keeps_its_ticket",
+        within: 100,
+        edits: &[Edit {
+            file: "hub.rs",
+            find: "            Err(ask) => {\n                self.tickets.borrow_mut().settle(ask.ticket);",
+            replace: "            Err(_) => {",
+        }],
+    },
+];

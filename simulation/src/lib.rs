@@ -31,7 +31,7 @@ pub mod sync;
 pub mod trace;
 pub mod world;
 
-mod edits;
+pub mod edits;
 
 pub use keys::RandomState;
 

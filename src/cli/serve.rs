@@ -30,8 +30,12 @@ use crate::worker::{self, Plan, Shared};
 
 /// Descriptors that are not connections: the database, the rings, the bells, the log, and some to spare.
 const OTHER_DESCRIPTORS: u64 = 64;
+/// Descriptors of a worker: its ring or its epoll instance, its bell twice, its duplicate of the listening socket.
+const WORKER_DESCRIPTORS: u64 = 8;
 /// How long requests in flight may take once the server is told to stop; the journal gets what is left of 5 s.
 const DRAIN_NS: u64 = 3_000_000_000;
+/// How long after the signal the process ends in any case: with an error if the disk does not answer.
+const STOP_NS: u64 = 4_700_000_000;
 /// How long clients are told 503 after the journal has failed, before the process ends.
 const FAREWELL: Duration = Duration::from_millis(700);
 /// How often the main thread looks after the workers, and how many looks without a sign of life mean that one is stuck.
@@ -108,7 +112,7 @@ fn principals(journal: &mut SqliteJournal, credentials: &[Credential]) -> Result
 }
 
 fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Result<Arc<Shared>, Box<dyn Error>> {
-    let max_connections = affordable_connections(config.max_connections);
+    let max_connections = affordable_connections(config.max_connections, config.workers);
     let driver = choose_driver(config.driver, config.workers, max_connections)?;
     let bells = (0..config.workers).map(|_| Bell::new(driver.wants_nonblocking())).collect::<io::Result<_>>()?;
     Ok(Arc::new(Shared {
@@ -128,11 +132,10 @@ fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Resu
 }
 
 /// As many connections as were asked for, or as the system has descriptors for.
-fn affordable_connections(wanted: u32) -> u32 {
+fn affordable_connections(wanted: u32, workers: usize) -> u32 {
     let descriptors = raise_descriptor_limit();
-    let affordable = u32::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS + u64::from(REFUSED_AT_ONCE)))
-        .unwrap_or(u32::MAX)
-        .max(1);
+    let others = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * workers as u64 + u64::from(REFUSED_AT_ONCE);
+    let affordable = u32::try_from(descriptors.saturating_sub(others)).unwrap_or(u32::MAX).max(1);
     if affordable < wanted {
         tracing::warn!(
             "{affordable} connections instead of {wanted}: the limit of descriptors is {descriptors} (ulimit -n)"
@@ -176,15 +179,21 @@ fn start_journal(
     Ok(())
 }
 
-fn start_workers(rows: Vec<Row>, listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<()> {
+fn start_workers(rows: Vec<Row>, listener: &TcpListener, shared: &Arc<Shared>) -> Result<(), Box<dyn Error>> {
     let workers = shared.mesh.cores();
     let mut shares: Vec<Vec<Row>> = (0..workers).map(|_| Vec::with_capacity(rows.len() / workers)).collect();
     for row in rows {
+        shared.quota.recover(row.user.0 as usize);
         shares[shared.mesh.owner_of(&row.name)].push(row);
     }
     listener.set_nonblocking(shared.driver.wants_nonblocking())?; // of all duplicates
+    let (started, starts) = channel();
     for (core, rows) in shares.into_iter().enumerate() {
-        worker::spawn(shared.clone(), Plan { core, rows, listener: listener.try_clone()? })?;
+        worker::spawn(shared.clone(), Plan { core, rows, listener: listener.try_clone()? }, started.clone())?;
+    }
+    for start in starts.iter().take(workers) {
+        start
+            .map_err(|e| format!("a worker cannot start: {e}; raise the limits of descriptors and of locked memory"))?;
     }
     Ok(())
 }
@@ -222,10 +231,14 @@ fn drain(events: &Receiver<Event>, listener: &TcpListener, shared: &Shared, log:
     tracing::info!("stopping: no new connections; a second signal stops at once");
     let _ = rustix::net::shutdown(listener, Shutdown::Both);
     shared.mesh.inboxes().iter().for_each(|inbox| inbox.send_control(Control::Drain));
-    let until_ns = clock::now_ns() + DRAIN_NS;
+    let begin_ns = clock::now_ns();
     let mut closed = false;
     loop {
-        let drained = shared.admission.served() == 0 || clock::now_ns() >= until_ns;
+        let passed_ns = clock::now_ns().saturating_sub(begin_ns);
+        if passed_ns >= STOP_NS {
+            return Err("the disk has not answered for seconds; everything that was acknowledged is safe".into());
+        }
+        let drained = shared.admission.served() == 0 || passed_ns >= DRAIN_NS;
         if drained && !std::mem::replace(&mut closed, true) {
             shared.intake.close();
         }

@@ -6,6 +6,7 @@
 
 use super::fields::{self, Lines};
 use super::limits::*;
+use super::line::is_token;
 use super::refusal::{self, Refusal};
 
 /// A body that is whole.
@@ -68,7 +69,7 @@ impl Chunk {
             _ if digits > MAX_CHUNK_SIZE_DIGITS => return Err(refusal::CHUNK_SIZE),
             None => return Ok(None),
             Some(b'\r') if digits > 0 => digits,
-            Some(b';') if digits > 0 => match extension(&bytes[digits..])? {
+            Some(b';') if digits > 0 => match extensions(&bytes[digits..])? {
                 Some(len) => digits + len,
                 None => return Ok(None),
             },
@@ -92,13 +93,35 @@ fn hex_digit(b: u8) -> u8 {
     }
 }
 
-/// The length of an extension, from its `;` to the CR after it.
-fn extension(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-    match bytes.iter().position(|&b| b != b'\t' && (b < b' ' || b == 0x7f)) {
-        None if bytes.len() <= MAX_CHUNK_EXTENSION_BYTES => Ok(None),
-        Some(end) if end <= MAX_CHUNK_EXTENSION_BYTES && bytes[end] == b'\r' => Ok(Some(end)),
-        _ => Err(refusal::CHUNK_EXTENSION),
+/// The length of the extensions, from the first `;` to the CR after them: each a name, or a name and a value, which
+/// is a token or in quotes (RFC 9112, 7.1.1). The white space that it allows where nobody sends it is refused.
+fn extensions(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    enum Before {
+        Name,
+        MoreName,
+        Value,
+        MoreValue,
+        Quoted,
+        Escaped,
+        End,
     }
+    let mut before = Before::End;
+    for (at, &b) in bytes.iter().enumerate() {
+        before = match (before, b) {
+            (Before::MoreName | Before::MoreValue | Before::End, b'\r') => return Ok(Some(at)),
+            _ if at == MAX_CHUNK_EXTENSION_BYTES => return Err(refusal::CHUNK_EXTENSION),
+            (Before::MoreName | Before::MoreValue | Before::End, b';') => Before::Name,
+            (Before::Name | Before::MoreName, b) if is_token(b) => Before::MoreName,
+            (Before::MoreName, b'=') => Before::Value,
+            (Before::Value | Before::MoreValue, b) if is_token(b) => Before::MoreValue,
+            (Before::Value, b'"') => Before::Quoted,
+            (Before::Quoted, b'"') => Before::End,
+            (Before::Quoted, b'\\') => Before::Escaped,
+            (Before::Quoted | Before::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Before::Quoted,
+            _ => return Err(refusal::CHUNK_EXTENSION),
+        }
+    }
+    Ok(None)
 }
 
 /// The length of the trailer lines and the empty line after them.

@@ -1,8 +1,17 @@
-//! Requests from bytes that come in pieces, and the size of the buffer meanwhile.
+//! Requests from bytes that come in pieces, what is answered, and the size of the buffer meanwhile.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
 
 use super::super::cases::{Expect, cases};
 use super::super::limits::MAX_BODY_BYTES;
 use super::*;
+use crate::http;
+
+#[path = "../../tests/http_cases/echo.rs"]
+mod echo;
 
 fn bring(inbound: &mut Inbound, mut bytes: &[u8]) {
     while !bytes.is_empty() {
@@ -82,4 +91,41 @@ fn a_burst_gets_room_once() {
     assert!(bytes.capacity() >= BURST_BYTES && !Inbound::make_room_for_a_burst(&mut bytes));
     bytes.resize(bytes.capacity(), b'x');
     assert!(!Inbound::make_room_for_a_burst(&mut bytes), "the rest waits in the kernel");
+}
+
+#[test]
+fn what_the_fuzzers_have_found_is_answered_the_same_wherever_it_is_cut() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let mut count = 0;
+    for target in ["parse", "connection"] {
+        for entry in fs::read_dir(corpus.join(target)).expect("the corpus is in the repository") {
+            let bytes = fs::read(entry.expect("an entry").path()).expect("an input");
+            let step = 1 + bytes.len() / 200;
+            echo::assert_same_however_cut(&bytes, (0..=bytes.len()).step_by(step));
+            count += 1;
+        }
+    }
+    assert!(count > 200, "{count} inputs");
+}
+
+/// Many cases one after another, and something between them.
+fn conversation() -> impl Strategy<Value = Vec<u8>> {
+    let table: Vec<Vec<u8>> = cases().into_iter().map(|case| case.bytes).filter(|bytes| bytes.len() < 2_000).collect();
+    let good = table.iter().filter(|bytes| bytes.ends_with(b"\r\n\r\n")).cloned().collect::<Vec<_>>();
+    let between = prop_oneof![8 => Just(Vec::new()), 1 => proptest::collection::vec(any::<u8>(), 1..4)];
+    let part = (prop_oneof![2 => proptest::sample::select(good), 1 => proptest::sample::select(table)], between);
+    proptest::collection::vec(part, 1..12)
+        .prop_map(|parts| parts.into_iter().flat_map(|(case, between)| [between, case].concat()).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_conversation_is_the_same_however_it_is_cut(
+        bytes in conversation(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 1..20),
+    ) {
+        echo::assert_same_however_cut(&bytes, cuts.iter().map(|cut| cut.index(bytes.len() + 1)));
+    }
 }

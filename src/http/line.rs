@@ -174,7 +174,7 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
 }
 
 /// Whether a byte may stand in a token: a method, a header's name.
-fn is_token(b: u8) -> bool {
+pub(super) fn is_token(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 

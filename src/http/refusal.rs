@@ -92,7 +92,7 @@ pub(super) const BODY_TOO_LONG: Refusal =
 pub(super) const CHUNK_SIZE: Refusal =
     Refusal::bad("a chunk must begin with its size in 1 to 16 hexadecimal digits, then CR LF or ';' and an extension");
 pub(super) const CHUNK_EXTENSION: Refusal =
-    Refusal::bad("a chunk's extension has a control byte, or is longer than 256 bytes; leave it out");
+    Refusal::bad("a chunk's extension is not ';name' or ';name=value', or is longer than 256 bytes; leave it out");
 pub(super) const CHUNK_END: Refusal = Refusal::bad("a chunk must have as many bytes as its size says, and then CR LF");
 pub(super) const FRAMING_TOO_LONG: Refusal = Refusal::new(
     413,

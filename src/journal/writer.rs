@@ -134,7 +134,7 @@ impl<J: Journal> Writer<J> {
             }
         }
         self.workers.wake_waiting();
-        self.metrics.committed(changes, now_ns - began_ns);
+        self.metrics.committed(changes, now_ns.saturating_sub(began_ns));
         if changes > 0 {
             // Behind the wake-ups: the clients' answers are on their way while the rows are looked after.
             let what = |e| JournalError::Corrupt(format!("commit {}, written just now: {e}", self.number));
@@ -208,7 +208,8 @@ impl<J: Journal> Writer<J> {
 
     fn fold_is_due(&self) -> bool {
         let pause_ns = FOLD_PAUSE_NS.get(self.quarters_full());
-        self.intake.is_empty() || pause_ns.is_none_or(|pause| clock::now_ns() - self.last_fold_ns >= *pause)
+        self.intake.is_empty()
+            || pause_ns.is_none_or(|pause| clock::now_ns().saturating_sub(self.last_fold_ns) >= *pause)
     }
 
     /// Rows that fell behind before this are to be folded: the young ones only when the journal fills up.

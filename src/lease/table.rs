@@ -206,12 +206,13 @@ impl LockTable {
         ports: &mut impl Ports,
     ) -> Reply {
         let user = command.user;
+        // A refusal says that the lock is free, too: held would have been answered first.
         if !ports.reserve(user) {
-            return denied(Denied::LimitReached, 0);
+            return denied(Denied::LimitReached, self.changed(free));
         }
         let Some(token) = ports.mint() else {
             ports.give_back(user);
-            return denied(Denied::TokensExhausted, 0);
+            return denied(Denied::TokensExhausted, self.changed(free));
         };
         let record = Record { name: command.name, user, lease_id, token, ttl, metadata };
         let changed = ports.record(Change::Granted(record));

@@ -241,8 +241,17 @@ fn rule_9_the_limit_counts_live_locks_and_held_is_answered_before_it() {
     assert!(matches!(bench.apply(1, "a", acquire(3, 60)).outcome, Outcome::Held { .. }), "held comes first");
     assert!(matches!(bench.apply(1, "a", acquire(1, 60)).outcome, Outcome::Acquired { .. }), "a retry never counts");
     assert!(matches!(bench.apply(2, "c", acquire(4, 60)).outcome, Outcome::Acquired { .. }), "each user has its own");
-    bench.after(SECOND);
+    bench.apply(1, "a", release(1));
+    bench.apply(1, "a", acquire(1, 60));
+    bench.apply(2, "d", acquire(9, 1));
+    let refused = bench.after(SECOND / 2).apply(1, "d", acquire(8, 60));
+    assert!(matches!(refused.outcome, Outcome::Held { .. }));
+    let refused = bench.after(SECOND / 2 - 1).apply(1, "d", release(9));
+    assert_eq!(refused.outcome, Outcome::Denied(Denied::NotCurrent));
+    bench.after(1);
     assert!(matches!(bench.apply(1, "b", acquire(5, 60)).outcome, Outcome::Acquired { .. }), "an expiry gives back");
+    let refused = bench.apply(1, "d", acquire(8, 60));
+    assert_eq!(refused, denied(Denied::LimitReached, bench.book.seq), "it tells of an expiry made just now");
     bench.apply(1, "a", release(1));
     assert!(matches!(bench.apply(1, "d", acquire(6, 60)).outcome, Outcome::Acquired { .. }), "a release gives back");
 }

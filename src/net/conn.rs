@@ -25,6 +25,7 @@ use crate::clock;
 use crate::front::Front;
 use crate::http::limits::{MAX_LINGER_BYTES, MAX_PIPELINED, READ_BUFFER_BYTES};
 use crate::http::{CONTINUE, Inbound, Next, Phase};
+use crate::hub::Pace;
 
 /// How long a client may take to hear the last answer before its connection is closed.
 const LINGER_NS: u64 = 2_000_000_000;
@@ -42,6 +43,7 @@ pub struct Conn {
     /// What is waited for, once everything that came before has been answered; and until when.
     waits_for: Option<Phase>,
     due_ns: u64,
+    pace: Pace,
     closing: bool,
 }
 
@@ -67,7 +69,17 @@ impl Conn {
     /// A connection that was accepted just now.
     pub fn new(stream: TcpStream, entry: Registered, front: Rc<Front>) -> Conn {
         let (inbound, flights) = (Inbound::new(), VecDeque::new());
-        Conn { entry, stream, front, inbound, flights, waits_for: None, due_ns: 0, closing: false }
+        Conn {
+            entry,
+            stream,
+            front,
+            inbound,
+            flights,
+            waits_for: None,
+            due_ns: 0,
+            pace: Pace::default(),
+            closing: false,
+        }
     }
 
     /// Serves it to its end.
@@ -99,6 +111,7 @@ impl Conn {
     /// Answers all requests that have been read.
     async fn reply(&mut self) -> After {
         loop {
+            self.front.hub.step(&mut self.pace).await;
             let expects_continue = self.take_requests();
             if !self.flights.is_empty() {
                 if !self.answer_all().await {
@@ -222,6 +235,7 @@ impl Conn {
             buffer.clear();
             let Some((read, back)) = self.entry.unless_late(due_ns, self.stream.read(buffer)).await else { return };
             buffer = back;
+            self.front.hub.step(&mut self.pace).await;
             match read {
                 Ok(n @ 1..) => heard += n,
                 _ => return,

@@ -33,9 +33,15 @@ impl Doorbell {
 
     /// Returns when the bell has been rung.
     pub async fn heard(&mut self) {
-        let counter = self.counter.take().expect("one reader");
-        let (read, counter) = self.event.readv(counter).await;
-        self.counter = Some(counter);
-        assert!(matches!(read, Ok(8)), "the bell's descriptor is broken: {read:?}");
+        loop {
+            let counter = self.counter.take().expect("one reader");
+            let (read, counter) = self.event.readv(counter).await;
+            self.counter = Some(counter);
+            match read {
+                Ok(8) => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                broken => panic!("the bell's descriptor is broken: {broken:?}"),
+            }
+        }
     }
 }

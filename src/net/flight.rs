@@ -1,7 +1,7 @@
 //! One request on its way through the server, and its answer on the way back.
 
 use std::future::poll_fn;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use monoio::time;
 
@@ -151,7 +151,14 @@ async fn healthy(front: &Front) -> Result<(), ApiError> {
     match time::timeout(PROBE_TIMEOUT, poll_fn(|cx| front.hub.poll_probe(&probe, cx))).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(unavailable)) => Err(unavailable.into()),
-        Err(_) => Err(error::unhealthy("no commit to the disk has succeeded for two seconds")),
+        Err(_) => {
+            poll_fn(|cx| {
+                front.hub.give_up_probe(cx.waker());
+                Poll::Ready(())
+            })
+            .await;
+            Err(error::unhealthy("no commit to the disk has succeeded for two seconds"))
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::conn::Conn;
 use crate::api::error;
 use crate::clock::Duration;
 use crate::front::Front;
+use crate::hub::Pace;
 use crate::sync::Arc;
 
 /// After an accept that failed for want of descriptors or memory, and while this worker has its share: time for others.
@@ -32,7 +33,9 @@ pub async fn accept(
     share: usize,
 ) {
     let mut quiet_until_ns = 0;
+    let mut pace = Pace::default();
     while !front.hub.is_draining() {
+        front.hub.step(&mut pace).await;
         if clients.count() >= share && admission.has_room() {
             time::sleep(BACKOFF).await;
             continue;

@@ -15,6 +15,7 @@ crate::both_drivers! {
     a_sync_that_fails_but_once_stops_the_server_too,
     a_full_disk_stops_the_server_and_loses_nothing,
     a_file_at_its_largest_stops_the_server_and_loses_nothing,
+    rule_12_a_worker_that_is_stuck_stops_the_process,
 }
 
 /// What eight clients were told until the server was gone.
@@ -137,4 +138,15 @@ fn a_file_at_its_largest_stops_the_server_and_loses_nothing(driver: Driver) {
     let told = Told::until_it_is_gone(&server, &"m".repeat(1024));
     assert_failed(&mut server, &["full", "i/o error", "too large", "no space"]);
     told.compare(&mut server);
+}
+
+/// A worker whose wait for I/O does not come back for long is stuck, whatever the reason: its locks would hang for ever.
+fn rule_12_a_worker_that_is_stuck_stops_the_process(driver: Driver) {
+    let mut options = Options::new(driver);
+    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
+    let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=14000000:when=100"));
+    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
+    let mut server = Server::start(options);
+    assert!(!server.wait().success(), "{}", server.log());
+    assert!(server.log().contains("is stuck"), "{}", server.log());
 }

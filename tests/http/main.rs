@@ -8,6 +8,7 @@ mod cases;
 
 mod connections;
 mod deadlines;
+mod fairness;
 mod hostile;
 mod overload;
 mod pipelining;

@@ -383,6 +383,7 @@ fn chunks() -> Vec<Case> {
         ),
         good("leading zeros of a size", "0002\r\n{}\r\n000\r\n\r\n", "{}"),
         good("extensions are dropped", "2;a;b=c;d=\"e f\"\r\n{}\r\n0;x\r\n\r\n", "{}"),
+        good("a quoted extension may have anything", "2;a=\"\\\"; = \té\";b\r\n{}\r\n0\r\n\r\n", "{}"),
         good("trailers are dropped", "2\r\n{}\r\n0\r\nX: y\r\nContent-Length: 9\r\n\r\n", "{}"),
         good("data that looks like framing", "7\r\n0\r\n\r\n0\r\r\n0\r\n\r\n", "0\r\n\r\n0\r"),
         case(
@@ -421,6 +422,24 @@ fn chunks() -> Vec<Case> {
         "fffffffffffffffff\r\n",
     ] {
         cases.push(refused("a chunk's line that is none", chunked(&format!("{bad}z\r\n0\r\n\r\n")), 400));
+    }
+    for bad in [
+        "1;",
+        "1;;x",
+        "1;x;",
+        "1;=y",
+        "1;x=",
+        "1; x",
+        "1;x =y",
+        "1;x= y",
+        "1;x y",
+        "1;x=\"y",
+        "1;x=\"y\"z",
+        "1;x=y\"z\"",
+        "1;é",
+        "1;x=\"\u{7f}\"",
+    ] {
+        cases.push(refused("an extension that is none", chunked(&format!("{bad}\r\nz\r\n0\r\n\r\n")), 400));
     }
     for bad in [
         "1\r\nzz\r\n0\r\n\r\n",

@@ -16,6 +16,7 @@ crate::both_drivers! {
     a_request_half_sent_does_not_hold_up_a_stop_for_long,
     a_request_under_way_gets_its_answer_before_the_stop,
     a_second_signal_ends_the_process_at_once,
+    a_stop_does_not_wait_for_ever_for_a_disk_that_hangs,
     no_new_connection_is_served_after_a_stop,
 }
 
@@ -62,9 +63,10 @@ fn a_request_half_sent_does_not_hold_up_a_stop_for_long(driver: Driver) {
 }
 
 /// A server one of whose commits takes so long that a test can act meanwhile: the 41st sync, well after the start.
-fn with_a_slow_commit(driver: Driver) -> Server {
+fn with_a_slow_commit(driver: Driver, seconds: u32) -> Server {
     let mut options = Options::new(driver);
-    let rules = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_exit=4000000:when=41"];
+    let delay = format!("inject=fdatasync:delay_exit={seconds}000000:when=41");
+    let rules = ["-e", "trace=fdatasync", "-e", &delay];
     options.wrapper = tools::strace(&options.home.file("trace"), &rules);
     Server::start(options)
 }
@@ -84,7 +86,7 @@ fn until_a_commit_hangs(server: &Server) -> User {
 }
 
 fn a_request_under_way_gets_its_answer_before_the_stop(driver: Driver) {
-    let mut server = with_a_slow_commit(driver);
+    let mut server = with_a_slow_commit(driver, 4);
     let mut alice = until_a_commit_hangs(&server);
     server.signal(Signal::TERM);
     let response = alice.connection.read();
@@ -93,12 +95,21 @@ fn a_request_under_way_gets_its_answer_before_the_stop(driver: Driver) {
 }
 
 fn a_second_signal_ends_the_process_at_once(driver: Driver) {
-    let mut server = with_a_slow_commit(driver);
+    let mut server = with_a_slow_commit(driver, 4);
     let mut alice = until_a_commit_hangs(&server);
     server.signal(Signal::TERM);
     eventually("the first signal is heard", || server.log().contains("stopping"));
     server.signal(Signal::TERM);
     // That it waited for nothing shows in what was not answered; strace itself holds the process up a little.
+    assert!(!server.wait().success(), "it stopped in order: {}", server.log());
+    assert!(alice.connection.try_read().is_err(), "nothing was acknowledged");
+}
+
+fn a_stop_does_not_wait_for_ever_for_a_disk_that_hangs(driver: Driver) {
+    let mut server = with_a_slow_commit(driver, 12);
+    let mut alice = until_a_commit_hangs(&server);
+    server.signal(Signal::TERM);
+    eventually("it gives up", || server.log().contains("the disk has not answered"));
     assert!(!server.wait().success(), "it stopped in order: {}", server.log());
     assert!(alice.connection.try_read().is_err(), "nothing was acknowledged");
 }

@@ -33,6 +33,8 @@ pub struct Fleet {
     last_number: u64,
     /// None only between two processes.
     pub run: Option<Run>,
+    /// The clients send no more.
+    pub quiet: bool,
 }
 
 /// One process.
@@ -103,15 +105,25 @@ pub enum Answer {
 
 impl Fleet {
     pub fn new(seed: u64, oracle: Oracle, clients: Vec<Client>) -> Fleet {
-        Fleet { random: Random::new(seed), oracle, clients, conns: BTreeMap::new(), last_number: 0, run: None }
+        Fleet {
+            random: Random::new(seed),
+            oracle,
+            clients,
+            conns: BTreeMap::new(),
+            last_number: 0,
+            run: None,
+            quiet: false,
+        }
     }
 
     /// Some client sends something, unless it has enough under way.
     pub fn send(&mut self) {
         let client = self.random.index(self.clients.len());
         let other = self.random.index(self.clients.len());
-        let foreign = self.clients[other].user != self.clients[client].user;
-        let other = if foreign { self.clients[other].any_lease(&mut self.random) } else { None };
+        // Two clients of one user that use the same id would rightly hold the same lease: only a user's sole client does it.
+        let user = self.clients[client].user;
+        let alone = self.clients.iter().filter(|other| other.user == user).count() == 1;
+        let other = if alone && other != client { self.clients[other].any_lease(&mut self.random) } else { None };
         let wanted = self.clients[client].next(&mut self.random, self.oracle.names.len(), other);
         self.post(client, wanted);
     }
@@ -182,7 +194,7 @@ impl Fleet {
         for _ in 0..self.random.below(12) {
             clock::advance(self.random.below(1_000_000));
             match self.random.below(4) {
-                0 => self.send(),
+                0 if !self.quiet => self.send(),
                 _ => _ = self.any_core(),
             }
         }
@@ -238,7 +250,7 @@ impl Fleet {
             return true;
         }
         if !reads && self.run().mesh.inbox(core).gate().bell().heard() {
-            self.run().cores[core].hub.begin_turn();
+            self.run().cores[core].hub.bell_was_heard();
             return true;
         }
         if !readable.is_empty() {

@@ -112,6 +112,7 @@ impl World {
         let quota = Arc::new(Quota::new(self.users, self.limit));
         let mut shares: Vec<Vec<Row>> = (0..cores).map(|_| Vec::new()).collect();
         for row in std::mem::take(&mut recovered.locks) {
+            quota.recover(row.user.0 as usize);
             shares[mesh.owner_of(&row.name)].push(row);
         }
         let (wakers, metrics) = (Arc::new(Wakers(mesh.clone())), Arc::new(JournalMetrics::default()));
@@ -207,6 +208,7 @@ impl World {
 
     /// Until every client has its answers: no wake-up may be missing, so no timer helps.
     fn settle(&mut self) {
+        self.fleet.borrow_mut().quiet = true;
         for _ in 0..ROUNDS {
             let moved = self.fleet.borrow_mut().all_cores();
             let writer = self.writer.as_mut().expect("a process runs");

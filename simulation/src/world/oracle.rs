@@ -33,6 +33,8 @@ pub struct Oracle {
     pub attempts: Vec<Attempt>,
     /// Commits up to this number have been trimmed.
     trimmed: u64,
+    /// The newest request.
+    last_sent: u64,
 }
 
 /// One client's attempt at one lock.
@@ -47,6 +49,9 @@ pub struct Attempt {
     confirmed_ns: u64,
     /// Requests under way, and until when the lease lasts at least if that one comes last.
     open: Vec<(u64, u64)>,
+    /// Likewise of requests whose answers are lost: until one is answered that was sent when they had taken effect, if
+    /// ever. Each with the last request sent before that was sure.
+    lost: Vec<(u64, u64)>,
     shortest: Ttl,
     /// Its release was asked for.
     pub over: bool,
@@ -55,7 +60,7 @@ pub struct Attempt {
 impl Attempt {
     /// Until when the client is sure to hold the lock.
     pub fn until_ns(&self) -> u64 {
-        self.open.iter().map(|(_, until_ns)| *until_ns).fold(self.confirmed_ns, u64::min)
+        self.open.iter().chain(&self.lost).map(|(_, until_ns)| *until_ns).fold(self.confirmed_ns, u64::min)
     }
 }
 
@@ -63,7 +68,7 @@ impl Oracle {
     pub fn new(names: Vec<String>, users: usize) -> Oracle {
         let states = names.iter().map(|_| vec![None]).collect();
         let (tokens, asked, attempts) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
-        Oracle { names, users, states, tokens, asked, attempts, trimmed: 0 }
+        Oracle { names, users, states, tokens, asked, attempts, trimmed: 0, last_sent: 0 }
     }
 
     /// Where the answers of a request that is sent now begin.
@@ -78,6 +83,7 @@ impl Oracle {
     }
 
     pub fn sent(&mut self, request: &Request) {
+        self.last_sent = request.number;
         let now_ns = request.sent_ns;
         self.attempts.retain(|attempt| !attempt.open.is_empty() || attempt.confirmed_ns > now_ns);
         let Wanted::Lock(name, op) = &request.wanted else { return };
@@ -169,6 +175,7 @@ impl Oracle {
                 let attempt = self.attempt(request);
                 attempt.token = Some(token.get());
                 attempt.confirmed_ns = until_ns;
+                attempt.lost.retain(|(last_sent, _)| *last_sent >= request.number);
             }
             Outcome::Denied(Denied::LimitReached | Denied::TokensExhausted) => {}
             _ => self.attempt(request).token = None,
@@ -186,6 +193,7 @@ impl Oracle {
                 token: None,
                 confirmed_ns: 0,
                 open: Vec::new(),
+                lost: Vec::new(),
                 shortest: longest,
                 over: false,
             });
@@ -207,7 +215,7 @@ impl Oracle {
         if let Some(open) = attempt.open.iter().position(|(number, _)| *number == request.number) {
             let (_, until_ns) = attempt.open.remove(open);
             if perhaps {
-                attempt.confirmed_ns = attempt.confirmed_ns.min(until_ns);
+                attempt.lost.push((self.last_sent, until_ns));
             }
         }
     }

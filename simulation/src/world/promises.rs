@@ -103,9 +103,10 @@ pub fn an_answer_fits_a_durable_state(
             Outcome::Released { lease_id } => {
                 at > floor && row.is_none() && states[at - 1].as_ref().is_some_and(|row| row.lease_id == *lease_id)
             }
-            Outcome::Free | Outcome::Denied(Denied::NotFound) => row.is_none(),
+            // Who is over the limit is told that the lock is free, too: held would have been answered first.
+            Outcome::Free | Outcome::Denied(Denied::NotFound | Denied::LimitReached) => row.is_none(),
             Outcome::Denied(Denied::NotCurrent) => row.is_some_and(|row| !is_current(row, user, op)),
-            Outcome::Denied(Denied::LimitReached | Denied::TokensExhausted) => true,
+            Outcome::Denied(Denied::TokensExhausted) => false,
         }
     };
     let shown = (floor..states.len()).any(fits);
