@@ -184,8 +184,10 @@ pub const FAULTS: [Fault; 20] = [
             },
             Edit {
                 file: "journal/writer.rs",
-                find: "self.dirty.absorb(self.number, now_ns, &self.records).map_err(what)?;",
-                replace: "_ = what;",
+                find: "let what = |e| JournalError::Corrupt(format!(\"commit {}, written just now: {e}\", \
+                       self.number));\n            \
+                       self.dirty.absorb(self.number, now_ns, &self.records).map_err(what)?;",
+                replace: "",
             },
         ],
     },

@@ -26,6 +26,7 @@ extern crate self as ahash;
 pub mod clock;
 pub mod faults;
 pub mod keys;
+pub mod play;
 pub mod random;
 pub mod sync;
 pub mod trace;

@@ -36,6 +36,8 @@ pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
     let (route, allow) = match path {
         "/health" => (Route::Health, GET),
         "/locks" => (Route::List, GET),
+        // `OPTIONS *` asks after the server as a whole.
+        "*" => return Err(error::method_not_allowed("GET, HEAD, POST")),
         _ => {
             let rest = path.strip_prefix("/locks/").ok_or_else(error::not_found)?;
             let (name, verb) = match rest.split_once('/') {

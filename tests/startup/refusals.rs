@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::common::{Driver, Failed, Home, Options, Server, token_of};
+use crate::common::{Driver, Failed, Home, Options, Server, token_of, tools};
 
 crate::both_drivers! {
     rule_11_a_second_server_on_a_database_names_it_and_the_process_that_has_it,
@@ -15,6 +15,7 @@ crate::both_drivers! {
     a_database_in_a_missing_directory_is_refused,
     a_database_in_a_directory_that_cannot_be_written_is_refused,
     a_directory_is_no_database,
+    a_disk_that_is_full_at_the_start_is_named_as_that,
     a_tokens_file_that_others_can_read_is_refused,
     a_tokens_file_that_is_missing_is_refused,
     tokens_that_make_no_sense_are_refused_and_not_repeated,
@@ -90,6 +91,17 @@ fn a_directory_is_no_database(driver: Driver) {
     fs::create_dir(home.file("directory")).expect("a directory");
     let failed = refused(at(driver, home.file("directory")));
     assert!(failed.error().contains(home.file("directory").to_str().expect("a path")), "{}", failed.error());
+}
+
+fn a_disk_that_is_full_at_the_start_is_named_as_that(driver: Driver) {
+    let mut options = Options::new(driver);
+    let wal = format!("{}-wal", options.database.display());
+    let database = options.database.to_str().expect("a path").to_owned();
+    let (trace, rule) = ("trace=write,pwrite64,pwritev", "inject=write,pwrite64,pwritev:error=ENOSPC");
+    let output = options.home.file("trace");
+    options.wrapper = tools::strace(&output, &["-P", &database, "-P", &wal, "-e", trace, "-e", rule]);
+    let failed = refused(options);
+    assert!(failed.error().contains("full"), "{}", failed.error());
 }
 
 fn with_tokens_file(driver: Driver, text: &str, mode: u32) -> Options {
