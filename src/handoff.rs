@@ -22,7 +22,7 @@
 //! **Room.** Asks may be refused: the ask comes back to the caller, who answers 503. Answers and
 //! control messages never are: a worker has at most as many asks outstanding as its queue of answers
 //! has places, and control messages are bounded by who sends them. So no two cores ever wait for
-//! each other, and nothing here blocks.
+//! each other, and nothing here waits for room.
 
 use crate::sync::{ArrayQueue, AtomicU32, AtomicU64, Bell, CachePadded, Ordering};
 

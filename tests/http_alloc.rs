@@ -57,7 +57,7 @@ fn a_request_is_read_and_answered_without_an_allocation() {
         inbound.put_back(buffer);
         let mut served = 0;
         loop {
-            match inbound.next() {
+            match inbound.next_request() {
                 Next::Request(request) => {
                     let extra = [("Retry-After", "1")];
                     let head = Head {

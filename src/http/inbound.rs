@@ -43,7 +43,7 @@ impl Inbound {
     }
 
     /// The next request, if all of it is there.
-    pub fn next(&mut self) -> Next<'_> {
+    pub fn next_request(&mut self) -> Next<'_> {
         if self.ended {
             return Next::Ended;
         }

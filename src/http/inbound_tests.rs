@@ -30,9 +30,9 @@ fn nothing_comes_after_a_request_that_closes_or_a_refusal() {
     for bytes in [&b"GET /1 HTTP/1.0\r\n\r\nGET /2 HTTP/1.0\r\n\r\n"[..], b"\x16GET /2 HTTP/1.0\r\n\r\n"] {
         let mut inbound = Inbound::new();
         bring(&mut inbound, bytes);
-        assert!(matches!(inbound.next(), Next::Request(_) | Next::Refused(_)));
-        assert!(matches!(inbound.next(), Next::Ended));
-        assert!(matches!(inbound.next(), Next::Ended));
+        assert!(matches!(inbound.next_request(), Next::Request(_) | Next::Refused(_)));
+        assert!(matches!(inbound.next_request(), Next::Ended));
+        assert!(matches!(inbound.next_request(), Next::Ended));
     }
 }
 
@@ -42,7 +42,7 @@ fn every_case_of_the_table_ends_as_the_table_says_through_a_small_buffer() {
         let mut inbound = Inbound::new();
         bring(&mut inbound, &case.bytes);
         for expect in &case.expect {
-            match (inbound.next(), expect) {
+            match (inbound.next_request(), expect) {
                 (Next::Request(request), Expect::Request { path, body, .. }) => {
                     assert_eq!((request.path, request.body), (*path, &body[..]), "{}", case.name);
                 }
@@ -61,8 +61,8 @@ fn an_idle_connection_keeps_a_small_buffer_whatever_it_sent() {
     let mut inbound = Inbound::new();
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n");
     bring(&mut inbound, &[head.as_bytes(), &[b' '; MAX_BODY_BYTES]].concat());
-    assert!(matches!(inbound.next(), Next::Request(_)));
-    assert!(matches!(inbound.next(), Next::More { phase: Phase::Empty, .. }));
+    assert!(matches!(inbound.next_request(), Next::Request(_)));
+    assert!(matches!(inbound.next_request(), Next::More { phase: Phase::Empty, .. }));
     assert_eq!(inbound.lend().capacity(), READ_BUFFER_BYTES);
 }
 
@@ -75,11 +75,11 @@ fn the_buffer_of_a_request_that_grows_is_bounded() {
         most = most.max(buffer.capacity());
         inbound.put_back(buffer);
         bring(&mut inbound, b"x");
-        if let Next::Refused(_) = inbound.next() {
+        if let Next::Refused(_) = inbound.next_request() {
             break;
         }
     }
-    assert!(matches!(inbound.next(), Next::Ended));
+    assert!(matches!(inbound.next_request(), Next::Ended));
     assert!(most <= 64 * 1024, "{most}");
 }
 

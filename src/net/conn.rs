@@ -134,7 +134,7 @@ impl Conn {
         // Read after the requests were: deadlines rest on it.
         let now_ns = clock::now_ns();
         while self.flights.len() < MAX_PIPELINED && !self.closing {
-            match self.inbound.next() {
+            match self.inbound.next_request() {
                 Next::Request(request) => {
                     self.closing = !request.keep_alive || self.front.hub.is_draining();
                     let flight = Flight::start(&self.front, now_ns, &request, !self.closing);

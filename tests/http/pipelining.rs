@@ -5,6 +5,7 @@ use std::thread;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::common::tools::strace;
 use crate::common::{Driver, Options, Server, User};
 
 crate::both_drivers! {
@@ -148,4 +149,26 @@ fn many_connections_pipeline_at_once(driver: Driver) {
         }
     });
     assert_eq!(server.user("alice").list("?limit=1")["total"], 16 * 10 * 32);
+}
+
+/// On epoll, since what a ring sends is no system call.
+#[test]
+fn a_burst_of_answers_leaves_in_one_write() {
+    let mut options = Options::new(Driver::Epoll).workers(1);
+    let (home, trace) = (options.home.clone(), options.home.file("trace"));
+    options.wrapper = strace(&trace, &["-e", "trace=sendto,sendmsg,write,writev"]);
+    let mut server = Server::start(options);
+    let mut alice = server.user("alice");
+    let requests: Vec<u8> = (0..64).flat_map(|i| alice.get_bytes(&format!("/locks/burst-{i}"))).collect();
+    assert!(requests.len() > 4096, "more than a small buffer");
+    alice.connection.send(&requests);
+    for i in 0..64 {
+        assert_eq!(alice.connection.read().expect(200)["name"], format!("burst-{i}"));
+    }
+    assert!(server.terminate().success());
+    let trace = std::fs::read_to_string(trace).expect("a trace");
+    let writes: Vec<&str> = trace.lines().filter(|line| line.contains("burst-")).collect();
+    assert_eq!(writes.len(), 1, "{writes:#?}");
+    assert!(writes[0].contains("burst-0"), "{}", writes[0]);
+    drop(home);
 }

@@ -51,7 +51,7 @@ impl Talk {
         let mut body = Vec::new();
         loop {
             body.clear();
-            let (status, keep_alive, head_only) = match inbound.next() {
+            let (status, keep_alive, head_only) = match inbound.next_request() {
                 Next::Request(request) => {
                     assert!(request.body.len() <= MAX_BODY_BYTES);
                     assert!(request.path.starts_with('/') || request.path == "*");
