@@ -43,7 +43,7 @@ const CORE: [&str; 22] = [
 const WORLD: [&str; 6] =
     ["world/clients.rs", "world/disk.rs", "world/fleet.rs", "world/mod.rs", "world/oracle.rs", "world/promises.rs"];
 /// What all copies share, in the library.
-const SHARED: &str = "pub use simulation::{clock, keys, random, sync, trace};";
+const SHARED: &str = "pub use simulation::{clock, corners, keys, random, sync, trace};";
 
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where we are"));

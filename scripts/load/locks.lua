@@ -1,32 +1,32 @@
--- For wrk: each connection's thread acquires and releases locks of its own, one after another; every answer rests on a
--- commit. TOKEN is the bearer token.
+-- For wrk: each thread acquires locks of its own, and releases each of them some thousand requests later. Every answer
+-- rests on a commit. TOKEN is the bearer token. At the end it prints the answers a second: 200, 503, and others.
 local token = os.getenv("TOKEN")
-local threads = 0
+-- So many locks are held before the first is released: more than there are connections, so that no release overtakes
+-- its acquire.
+local lag = 4000
+local threads = {}
 
 function setup(thread)
-    thread:set("number", threads)
-    threads = threads + 1
+    thread:set("number", #threads)
+    table.insert(threads, thread)
 end
 
 function init()
-    count = 0
-    good = 0
-    refused = 0
-    math.randomseed(number + 1)
-end
-
-local function id(n)
-    return string.format("%08x-0000-4000-8000-%012x", number, n)
+    sent, good, refused, other = 0, 0, 0, 0
 end
 
 function request()
-    count = count + 1
-    local n = math.floor(count / 2) % 50000
-    -- Two requests on one name seldom meet: they are as far apart as there are connections.
-    local verb = count % 2 == 1 and "acquire" or "release"
-    local body = string.format('{"lease_id":"%s"}', id(n))
+    sent = sent + 1
+    local turn = math.floor(sent / 2)
+    local name, verb = turn, "acquire"
+    if sent % 2 == 1 and turn > lag then
+        name, verb = turn - lag, "release"
+    elseif sent % 2 == 1 then
+        name = 1e9 + turn
+    end
+    local body = string.format('{"lease_id":"%08x-0000-4000-8000-%012x"}', number, name)
     local headers = { ["Authorization"] = "Bearer " .. token, ["Content-Type"] = "application/json" }
-    return wrk.format("POST", string.format("/locks/load-%d-%d/%s", number, n, verb), headers, body)
+    return wrk.format("POST", string.format("/locks/load-%d-%d/%s", number, name, verb), headers, body)
 end
 
 function response(status)
@@ -34,5 +34,17 @@ function response(status)
         good = good + 1
     elseif status == 503 then
         refused = refused + 1
+    else
+        other = other + 1
     end
+end
+
+function done(summary)
+    local good, refused, other = 0, 0, 0
+    for _, thread in ipairs(threads) do
+        good, refused, other = good + thread:get("good"), refused + thread:get("refused"), other + thread:get("other")
+    end
+    local s, e = summary.duration / 1e6, summary.errors
+    local broken = e.connect + e.read + e.write + e.timeout
+    io.write(string.format("answers: %d %d %d %d\n", good / s, refused / s, other / s, broken))
 end

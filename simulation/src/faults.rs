@@ -18,7 +18,7 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 20] = [
+pub const FAULTS: [Fault; 22] = [
     Fault {
         name: "acknowledged_before_the_commit",
         within: 100,
@@ -214,6 +214,24 @@ pub const FAULTS: [Fault; 20] = [
             file: "hub.rs",
             find: "gate.doze(waits_for_room || self.somebody_waits());",
             replace: "gate.doze(waits_for_room);",
+        }],
+    },
+    Fault {
+        name: "the_refusal_for_the_limit_does_not_wait",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "denied(Denied::LimitReached, self.changed(free))",
+            replace: "denied(Denied::LimitReached, 0)",
+        }],
+    },
+    Fault {
+        name: "a_sweep_without_room_goes_on_for_ever",
+        within: 5000,
+        edits: &[Edit {
+            file: "hub.rs",
+            find: "let goes_on = more && shard.has_room_for_expiries();",
+            replace: "let goes_on = more && shard.has_room();",
         }],
     },
     Fault {

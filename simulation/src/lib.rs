@@ -24,6 +24,7 @@
 extern crate self as ahash;
 
 pub mod clock;
+pub mod corners;
 pub mod faults;
 pub mod keys;
 pub mod play;

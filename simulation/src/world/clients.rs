@@ -57,7 +57,7 @@ impl Client {
             return Wanted::Lock(name, self.about(random, lease_id));
         }
         if self.leases.is_empty() || random.below(5) < 2 {
-            let (name, lease_id) = (random.index(names), Uuid::from_u128(u128::from(random.next())));
+            let (name, lease_id) = (random.index(names), Uuid::from_u128(u128::from(random.bits())));
             if self.leases.len() == 6 {
                 self.leases.pop_front();
             }

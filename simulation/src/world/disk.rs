@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::corners;
 use crate::journal::{
     Account, Commit, Disk, Journal, JournalError, MemoryJournal, Recovered, Room, RowChange, Workers,
 };
@@ -59,6 +60,7 @@ impl SlowJournal {
     ) -> Result<(), JournalError> {
         with_fleet(Fleet::meanwhile);
         if FATE.get() == Fate::DiesBefore {
+            corners::met("the process dies before a write");
             return Err(JournalError::Failed("the process dies before the write".to_owned()));
         }
         work(&mut self.inner)?;
@@ -66,6 +68,7 @@ impl SlowJournal {
         promises::what_is_stored_is_what_was_committed(&self.disk);
         with_fleet(Fleet::meanwhile);
         if FATE.get() == Fate::DiesAfter {
+            corners::met("the process dies after a write");
             return Err(JournalError::Failed("the process dies after the write".to_owned()));
         }
         Ok(())
@@ -90,7 +93,11 @@ impl Journal for SlowJournal {
     }
 
     fn room(&self) -> Room {
-        self.inner.room()
+        let room = self.inner.room();
+        if room.used == room.capacity {
+            corners::met("the journal is full");
+        }
+        room
     }
 
     fn probe(&mut self) -> Result<(), JournalError> {

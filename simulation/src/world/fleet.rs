@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::clock;
+use crate::corners;
 use crate::hub::{Hub, Pending, Probe, Unavailable};
 use crate::journal::Intake;
 use crate::lease::Command;
@@ -169,6 +170,7 @@ impl Fleet {
         let client = self.random.index(self.clients.len());
         let Some(id) = self.clients[client].conn.take() else { return };
         trace::note(|| format!("client {client} loses its connection"));
+        corners::met("a connection breaks");
         let conn = self.conns.get_mut(&id).expect("a client's connection is there");
         conn.broken = true;
         if self.random.one_in(2) {
@@ -186,7 +188,10 @@ impl Fleet {
             flights.chain(conn.wire).for_each(|request| self.oracle.lost(&request));
         }
         self.clients.iter_mut().for_each(|client| client.conn = None);
-        self.run = None;
+        let mesh = self.run.take().expect("a process runs").mesh;
+        if mesh.inboxes().iter().any(|inbox| inbox.refused() > 0) {
+            corners::met("an inbox is full");
+        }
     }
 
     /// While a call to the disk takes its time.
@@ -212,7 +217,7 @@ impl Fleet {
         let mut moved = false;
         for _ in 0..10_000 {
             let cores = self.run().cores.len();
-            if !(0..cores).fold(false, |any, core| self.core(core) || any) {
+            if (0..cores).filter(|core| self.core(*core)).count() == 0 {
                 return moved;
             }
             moved = true;

@@ -17,6 +17,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::clock;
+use crate::corners;
 use crate::fence::Fence;
 use crate::hub::Hub;
 use crate::journal::{Disk, Intake, Journal, Limits, Row, Writer};
@@ -71,13 +72,13 @@ impl World {
     fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
         let stalls = random.pick(&[0, 0, 60, 400]);
-        clock::reset(random.next(), stalls);
-        crate::keys::salt_hashes(random.next());
+        clock::reset(random.bits(), stalls);
+        crate::keys::salt_hashes(random.bits());
         let names = (0..=random.index(5)).map(|n| format!("lock-{n}")).collect();
         let users = 1 + random.index(3);
         let clients = (0..=random.index(6)).map(|_| Client::new(random.index(users), &mut random)).collect();
         let limits = Limits { commits: 2 + random.below(12), bytes: (8 << 10) + random.below(32 << 10) };
-        let fleet = Rc::new(RefCell::new(Fleet::new(random.next(), Oracle::new(names, users), clients)));
+        let fleet = Rc::new(RefCell::new(Fleet::new(random.bits(), Oracle::new(names, users), clients)));
         disk::set_fleet(Some(fleet.clone()));
         let mut world = World {
             steps: 100 + random.index(500),
@@ -105,6 +106,12 @@ impl World {
         journal.accounts(&wanted).expect("accounts");
         trace::note(|| format!("a process starts, {cores} cores, {} locks recovered", recovered.locks.len()));
         self.fleet.borrow_mut().oracle.recovered(&recovered);
+        if !recovered.locks.is_empty() {
+            corners::met("a start finds locks");
+        }
+        if !recovered.tail.is_empty() {
+            corners::met("a start finds commits that are not in the rows");
+        }
 
         let mesh = Arc::new(Mesh::new((0..cores).map(|_| Bell::new(true).expect("a bell")).collect()));
         let intake = Arc::new(Intake::new(cores).expect("an intake"));
@@ -185,6 +192,7 @@ impl World {
     }
 
     fn crash(&mut self, how: &str) {
+        corners::met("the process is killed");
         trace::note(|| how.to_owned());
         disk::set_fate(Fate::Goes);
         self.writer = None;
@@ -195,10 +203,14 @@ impl World {
     /// A stop in order: what has been handed over is committed and folded. The journal may fail even now.
     fn stop(&mut self) {
         trace::note(|| "the process is stopped".to_owned());
+        corners::met("the process is stopped");
         self.draw_fate();
         let writer = self.writer.take().expect("a process runs");
         self.fleet.borrow().intake().close();
         let failed = writer.run().is_err();
+        if failed {
+            corners::met("the journal fails while the process goes on");
+        }
         trace::note(|| format!("the journal has ended, failed: {failed}"));
         for _ in 0..self.random.below(30) {
             self.fleet.borrow_mut().any_core();

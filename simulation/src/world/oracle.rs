@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use crate::corners;
 use crate::hub::Unavailable;
 use crate::journal::{Commit, Recovered, Row, RowChange, decode};
 use crate::lease::{Change, Denied, Op, Outcome, Reply, Ttl};
@@ -121,6 +122,11 @@ impl Oracle {
             let index = self.names.iter().position(|n| n == name).expect("a name that somebody asked for");
             let before = self.states[index].last().expect("the first is there");
             promises::changes_follow_from_what_was(before.as_ref(), &change);
+            let ended = before.as_ref().filter(|_| state.is_none());
+            let given_up = |row: &Row| self.attempts.iter().any(|a| a.over && a.lease_id == row.lease_id);
+            if ended.is_some_and(|row| !given_up(row)) {
+                corners::met("a lease runs out");
+            }
             if let Some(row) = &state {
                 let ttls = self.asked.get(&(index, row.lease_id, row.user.0));
                 let asked = ttls.is_some_and(|ttls| ttls.contains(&row.ttl.seconds()));
@@ -154,10 +160,19 @@ impl Oracle {
                 promises::an_answer_fits_a_durable_state(self, request, *name, op, outcome);
                 self.told(request, outcome);
             }
-            (Answer::List(pages), Wanted::List) => promises::a_list_fits_durable_states(self, request, pages),
-            (Answer::Healthy, Wanted::Health) => {}
-            (Answer::Unavailable(Unavailable::Overloaded), _) => self.close(request, false),
-            (Answer::Unavailable(Unavailable::JournalFailed), _) => self.close(request, true),
+            (Answer::List(pages), Wanted::List) => {
+                corners::met("a list is shown");
+                promises::a_list_fits_durable_states(self, request, pages);
+            }
+            (Answer::Healthy, Wanted::Health) => corners::met("the server is well"),
+            (Answer::Unavailable(Unavailable::Overloaded), _) => {
+                corners::met("a request is refused for want of room");
+                self.close(request, false);
+            }
+            (Answer::Unavailable(Unavailable::JournalFailed), _) => {
+                corners::met("a client is told that the journal has failed");
+                self.close(request, true);
+            }
             _ => panic!("an answer of another kind than the request: {answer:?}"),
         }
     }
@@ -173,12 +188,20 @@ impl Oracle {
                 let until_ns = request.sent_ns + ttl.ns();
                 assert!(*deadline_ns >= until_ns, "a short deadline: {} ns too early", until_ns - deadline_ns);
                 let attempt = self.attempt(request);
+                if attempt.token == Some(token.get()) && matches!(outcome, Outcome::Acquired { .. }) {
+                    corners::met("a retry gets the lease that it has");
+                }
                 attempt.token = Some(token.get());
                 attempt.confirmed_ns = until_ns;
                 attempt.lost.retain(|(last_sent, _)| *last_sent >= request.number);
             }
-            Outcome::Denied(Denied::LimitReached | Denied::TokensExhausted) => {}
-            _ => self.attempt(request).token = None,
+            Outcome::Denied(Denied::LimitReached) => corners::met("the limit is reached"),
+            other => {
+                if *other == Outcome::Denied(Denied::NotCurrent) {
+                    corners::met("a lease is not current");
+                }
+                self.attempt(request).token = None;
+            }
         }
     }
 
