@@ -40,8 +40,15 @@ const CORE: [&str; 22] = [
     "watermark.rs",
 ];
 /// The files of the simulator that name what the core defines: each copy of the core has its own.
-const WORLD: [&str; 6] =
-    ["world/clients.rs", "world/disk.rs", "world/fleet.rs", "world/mod.rs", "world/oracle.rs", "world/promises.rs"];
+const WORLD: [&str; 7] = [
+    "world/clients.rs",
+    "world/conns.rs",
+    "world/disk.rs",
+    "world/fleet.rs",
+    "world/mod.rs",
+    "world/oracle.rs",
+    "world/promises.rs",
+];
 /// What all copies share, in the library.
 const SHARED: &str = "pub use simulation::{clock, corners, keys, random, sync, trace};";
 
@@ -62,7 +69,8 @@ fn main() {
         table += &format!("    ({:?}, {}::world::run),\n", fault.name, fault.name);
     }
     twins += &format!(
-        "/// Every planted fault and its simulator.\nconst TWINS: [(&str, fn(u64)); {}] = [\n{table}];\n",
+        "/// A planted fault and its simulator.\ntype Twin = (&'static str, fn(u64));\n\
+         const TWINS: [Twin; {}] = [\n{table}];\n",
         FAULTS.len()
     );
     fs::write(out.join("twins.rs"), twins).expect("OUT_DIR can be written");

@@ -4,7 +4,6 @@
 //! read it sends again, with the same lease id. The locks wander: every round a new one comes and the oldest goes, because
 //! a lease that nobody ends would live through any number of crashes, each of which gives it its full TTL again.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Barrier;
@@ -65,10 +64,15 @@ fn no_two_hold_one_lock_and_nothing_acknowledged_is_lost_however_often_the_serve
     assert!(grants > rounds && answers > 100 * rounds, "there was hardly any load: {answers} answers, {grants} grants");
 }
 
+/// One line a request, by when it was sent: from when to when (in µs), who, what, and the answer.
 fn write_down(history: &History) -> String {
+    let mut events: Vec<&Event> = history.events().collect();
+    events.sort_by_key(|event| event.begin_ns);
     let mut text = String::new();
-    for event in history.events() {
-        writeln!(text, "{event:?}").expect("text");
+    for Event { client, name, op, lease_id, ttl_s, begin_ns, end_ns, outcome } in events {
+        let (begin, end) = (begin_ns / 1_000, end_ns / 1_000);
+        writeln!(text, "{begin:>12} {end:>12} client {client:>2} {name} {op:?} {lease_id:36} {ttl_s} s: {outcome:?}")
+            .expect("text");
     }
     text
 }
@@ -105,15 +109,13 @@ struct Client {
     epoch: Instant,
     attempt: Option<Attempt>,
     events: Vec<Event>,
-    /// What others hold it has seen: nothing is made of it but statistics.
-    seen: BTreeMap<String, u64>,
 }
 
 impl Client {
     fn new(number: usize, epoch: Instant) -> Client {
         let random = Random::new(7_000 + number as u64);
         let user = USERS[number % USERS.len()];
-        Client { number, user, random, epoch, attempt: None, events: Vec::new(), seen: BTreeMap::new() }
+        Client { number, user, random, epoch, attempt: None, events: Vec::new() }
     }
 
     fn work_until_the_server_dies(&mut self, server: SocketAddr, round: u64, barrier: &Barrier) {
@@ -145,7 +147,7 @@ impl Client {
         let begin_ns = self.now_ns();
         let outcome = user.connection.try_call(&bytes).map_or(Outcome::Unknown, |response| outcome_of(op, &response));
         let end_ns = self.now_ns();
-        self.learn(op, &attempt, outcome);
+        self.learn(op, outcome);
         let Attempt { name, lease_id, ttl_s, .. } = attempt;
         self.events.push(Event { client: self.number, name, op, lease_id, ttl_s, begin_ns, end_ns, outcome });
         outcome != Outcome::Unknown
@@ -177,9 +179,8 @@ impl Client {
         (op, attempt.clone())
     }
 
-    fn learn(&mut self, op: Op, about: &Attempt, outcome: Outcome) {
+    fn learn(&mut self, op: Op, outcome: Outcome) {
         match (op, outcome) {
-            (Op::Status, Outcome::Held(token)) => _ = self.seen.insert(about.name.clone(), token),
             (Op::Status, _) => {}
             (_, Outcome::Acquired(_)) => self.attempt.as_mut().expect("an attempt").stage = Stage::Held,
             // A client that dies with its lease: it runs out.

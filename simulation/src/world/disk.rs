@@ -42,6 +42,10 @@ pub fn set_fate(fate: Fate) {
     FATE.set(fate);
 }
 
+pub fn fate() -> Fate {
+    FATE.get()
+}
+
 /// One run of the process on the disk.
 pub struct SlowJournal {
     disk: Disk,

@@ -1,26 +1,25 @@
 //! The cores of the running process, and the connections to them.
 //!
-//! A core here is what `worker.rs` and `net/conn.rs` make of a thread: tasks that run when they were woken, then the end
+//! A core here is what `worker.rs` makes of a thread: tasks that run when they were woken, then the end
 //! of the turn if the main future was woken, then what comes from outside: the bell, the timer, bytes. [`Fleet::core`] does
 //! one of these, so that between any two of them other cores can act. Nothing runs that was not woken: a wake-up that is
 //! missing shows as a request that waits for ever.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::task::{Context, Poll, Wake, Waker};
+use std::collections::BTreeMap;
+use std::task::{Context, Waker};
 
 use crate::clock;
 use crate::corners;
-use crate::hub::{Hub, Pending, Probe, Unavailable};
+use crate::hub::Hub;
 use crate::journal::Intake;
-use crate::lease::Command;
-use crate::mesh::{Answered, Mesh, Query};
+use crate::mesh::Mesh;
 use crate::quota::Quota;
 use crate::random::Random;
-use crate::shard::Page;
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::Arc;
 use crate::trace;
 
 use super::clients::{Client, Request, Wanted};
+use super::conns::{Conn, Flag};
 use super::oracle::Oracle;
 use super::promises;
 
@@ -55,53 +54,8 @@ pub struct Core {
 
 impl Core {
     pub fn new(hub: Hub) -> Core {
-        Core { hub, end: Arc::new(Flag(AtomicBool::new(true))) }
+        Core { hub, end: Arc::new(Flag::new(true)) }
     }
-}
-
-struct Flag(AtomicBool);
-
-impl Flag {
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A connection, seen from the server.
-struct Conn {
-    core: usize,
-    /// Sent, and not yet read.
-    wire: VecDeque<Request>,
-    flights: VecDeque<Flight>,
-    woken: Arc<Flag>,
-    /// The client has gone, which the server notices when it writes.
-    broken: bool,
-}
-
-struct Flight {
-    request: Request,
-    stage: Stage,
-}
-
-enum Stage {
-    Lock(Pending),
-    List(Option<(Vec<Pending>, Vec<Page>)>),
-    Health(Option<Probe>),
-}
-
-/// An answer as the client reads it.
-#[derive(Debug)]
-pub enum Answer {
-    Lock(Answered),
-    List(Vec<Page>),
-    Healthy,
-    Unavailable(Unavailable),
 }
 
 impl Fleet {
@@ -155,8 +109,7 @@ impl Fleet {
             None => {
                 self.last_number += 1;
                 let core = self.random.index(self.run().cores.len());
-                let woken = Arc::new(Flag(AtomicBool::new(false)));
-                let conn = Conn { core, wire: VecDeque::new(), flights: VecDeque::new(), woken, broken: false };
+                let conn = Conn::new(core);
                 self.conns.insert(self.last_number, conn);
                 self.clients[client].conn = Some(self.last_number);
                 self.last_number
@@ -215,7 +168,7 @@ impl Fleet {
     /// All cores, until none has anything to do; false if none had.
     pub fn all_cores(&mut self) -> bool {
         let mut moved = false;
-        for _ in 0..10_000 {
+        for _ in 0..1_000 {
             let cores = self.run().cores.len();
             if (0..cores).filter(|core| self.core(*core)).count() == 0 {
                 return moved;
@@ -238,8 +191,7 @@ impl Fleet {
 
     fn core(&mut self, core: usize) -> bool {
         let here = |conn: &&(&u64, &Conn)| conn.1.core == core;
-        let woken: Vec<u64> =
-            self.conns.iter().filter(|c| here(&c) && c.1.woken.0.load(Ordering::Relaxed)).map(|(id, _)| *id).collect();
+        let woken: Vec<u64> = self.conns.iter().filter(|c| here(&c) && c.1.woken.is_up()).map(|(id, _)| *id).collect();
         if !woken.is_empty() {
             let one = self.random.pick(&woken);
             self.connection(one);
@@ -333,86 +285,5 @@ impl Fleet {
 
     fn run(&self) -> &Run {
         self.run.as_ref().expect("a process runs")
-    }
-}
-
-impl Conn {
-    /// Reads some requests and sends them on their way.
-    fn read(&mut self, hub: &Hub, oracle: &Oracle, many: usize) {
-        let now_ns = clock::now_ns(); // after they have arrived
-        for request in self.wire.drain(..many.min(self.wire.len())).collect::<Vec<_>>() {
-            let stage = match &request.wanted {
-                Wanted::Lock(name, op) => {
-                    let op = op.map(|note| &**note);
-                    Stage::Lock(hub.send(now_ns, &Command { user: request.user, name: &oracle.names[*name], op }))
-                }
-                Wanted::List => Stage::List(None),
-                Wanted::Health => Stage::Health(None),
-            };
-            self.flights.push_back(Flight { request, stage });
-        }
-    }
-
-    /// The answers at the front that are ready; if none is, the task will be woken.
-    fn ready(&mut self, hub: &Hub, waker: &Waker) -> Vec<(Request, Answer)> {
-        let mut ready = Vec::new();
-        while let Some(flight) = self.flights.front_mut() {
-            // A question after the server's health is put when it has come to the front, and waits by itself.
-            if matches!(flight.stage, Stage::Health(_)) && !ready.is_empty() {
-                break;
-            }
-            match flight.answer(hub, waker) {
-                Some(answer) => ready.push((self.flights.pop_front().expect("the front").request, answer)),
-                None => {
-                    if ready.is_empty() {
-                        flight.wake_when_ready(hub, waker);
-                    }
-                    break;
-                }
-            }
-        }
-        ready
-    }
-}
-
-impl Flight {
-    fn answer(&mut self, hub: &Hub, waker: &Waker) -> Option<Answer> {
-        match &mut self.stage {
-            Stage::Lock(pending) => Some(match hub.settled(pending)? {
-                Ok(answered) => Answer::Lock(answered),
-                Err(unavailable) => Answer::Unavailable(unavailable),
-            }),
-            Stage::List(asked) => {
-                let query = || Query { prefix: "lock-".to_owned(), after: None, limit: 1000 };
-                let (shares, pages) = asked.get_or_insert_with(|| (hub.send_list(self.request.user, &query()), vec![]));
-                while let Some(share) = shares.last_mut() {
-                    match hub.settled(share)? {
-                        Ok(Answered::List(page)) => pages.push(page),
-                        Ok(other) => panic!("an operation's answer to a list: {other:?}"),
-                        Err(unavailable) => return Some(Answer::Unavailable(unavailable)),
-                    }
-                    shares.pop();
-                }
-                Some(Answer::List(std::mem::take(pages)))
-            }
-            Stage::Health(asked) => {
-                let probe = asked.get_or_insert_with(|| hub.send_probe());
-                match hub.poll_probe(probe, &mut Context::from_waker(waker)) {
-                    Poll::Ready(Ok(())) => Some(Answer::Healthy),
-                    Poll::Ready(Err(unavailable)) => Some(Answer::Unavailable(unavailable)),
-                    Poll::Pending => None,
-                }
-            }
-        }
-    }
-
-    fn wake_when_ready(&self, hub: &Hub, waker: &Waker) {
-        match &self.stage {
-            Stage::Lock(pending) => hub.wake_when_settled(pending, waker),
-            Stage::List(Some((shares, _))) => {
-                hub.wake_when_settled(shares.last().expect("a share is awaited"), waker);
-            }
-            Stage::List(None) | Stage::Health(_) => {}
-        }
     }
 }

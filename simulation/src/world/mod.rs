@@ -8,6 +8,7 @@
 //! While the journal's thread is in a commit or a fold the others go on: see `disk.rs`.
 
 mod clients;
+mod conns;
 mod disk;
 mod fleet;
 mod oracle;
@@ -20,7 +21,7 @@ use crate::clock;
 use crate::corners;
 use crate::fence::Fence;
 use crate::hub::Hub;
-use crate::journal::{Disk, Intake, Journal, Limits, Row, Writer};
+use crate::journal::{Disk, Intake, Journal, JournalError, Limits, Row, Writer};
 use crate::mesh::Mesh;
 use crate::metrics::JournalMetrics;
 use crate::quota::Quota;
@@ -140,7 +141,9 @@ impl World {
             72..86 if self.hangs > 0 => self.hangs -= 1,
             72..86 => self.commit(),
             86..93 => self.fold(),
-            93..97 => self.fleet.borrow_mut().tick(),
+            93..96 => self.fleet.borrow_mut().tick(),
+            // Whatever the disk does, the cores come to rest.
+            96 => _ = self.fleet.borrow_mut().all_cores(),
             97 => self.fleet.borrow_mut().break_a_connection(),
             98 => self.hangs = self.random.index(20),
             _ => self.fleet.borrow_mut().look_at_health(),
@@ -167,22 +170,27 @@ impl World {
     /// One commit, in which the process may die.
     fn commit(&mut self) {
         self.draw_fate();
-        let writer = self.writer.as_mut().expect("a process runs");
-        if writer.commit().is_err() {
-            self.crash("the process dies in a commit");
-        }
-        disk::set_fate(Fate::Goes);
+        let end = self.writer.as_mut().expect("a process runs").commit();
+        self.after(end, "the process dies in a commit");
     }
 
     /// One slice of folding, in which the process may die.
     fn fold(&mut self) {
         self.draw_fate();
         let until_ns = if self.random.one_in(3) { u64::MAX } else { clock::peek_ns().saturating_sub(SECOND) };
-        let writer = self.writer.as_mut().expect("a process runs");
-        if writer.fold(until_ns).is_err() {
-            self.crash("the process dies in a fold");
+        let end = self.writer.as_mut().expect("a process runs").fold(until_ns);
+        self.after(end, "the process dies in a fold");
+    }
+
+    /// The journal fails if that was its fate, and never else.
+    fn after(&mut self, end: Result<bool, JournalError>, how: &str) {
+        match end {
+            Ok(_) => disk::set_fate(Fate::Goes),
+            Err(error) => {
+                assert!(disk::fate() != Fate::Goes, "the journal is at odds with itself: {error}");
+                self.crash(how);
+            }
         }
-        disk::set_fate(Fate::Goes);
     }
 
     fn draw_fate(&mut self) {
@@ -207,11 +215,12 @@ impl World {
         self.draw_fate();
         let writer = self.writer.take().expect("a process runs");
         self.fleet.borrow().intake().close();
-        let failed = writer.run().is_err();
-        if failed {
+        let end = writer.run();
+        if let Err(error) = &end {
+            assert!(disk::fate() != Fate::Goes, "the journal is at odds with itself: {error}");
             corners::met("the journal fails while the process goes on");
         }
-        trace::note(|| format!("the journal has ended, failed: {failed}"));
+        trace::note(|| format!("the journal has ended: {end:?}"));
         for _ in 0..self.random.below(30) {
             self.fleet.borrow_mut().any_core();
         }

@@ -19,7 +19,7 @@ use crate::lease::{Change, Denied, Op, Outcome, Reply, Ttl};
 use crate::mesh::Answered;
 
 use super::clients::{Request, Wanted};
-use super::fleet::Answer;
+use super::conns::Answer;
 use super::promises;
 
 pub struct Oracle {
