@@ -55,7 +55,7 @@ const SHARED: &str = "pub use simulation::{clock, corners, keys, random, sync, t
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where we are"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where to write"));
-    println!("cargo::rerun-if-changed=../src");
+    println!("cargo::rerun-if-changed=../../src");
     println!("cargo::rerun-if-changed=src");
     let shipping = copy(&here, &out.join("shipping"), &CORE, "crate::", &[]);
     fs::write(out.join("shipping.rs"), shipping).expect("OUT_DIR can be written");
@@ -80,7 +80,7 @@ fn main() {
 fn copy(here: &Path, out: &Path, files: &[&str], prefix: &str, faults: &[Edit]) -> String {
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
     for file in files {
-        let folder = if file.starts_with("world/") { here.join("src") } else { here.join("../src") };
+        let folder = if file.starts_with("world/") { here.join("src") } else { here.join("../../src") };
         let path = folder.join(file);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         texts.insert(file, text);
