@@ -12,6 +12,8 @@ use crate::config::Timeouts;
 use crate::http::{RequestId, RequestIds, http_date};
 use crate::hub::Hub;
 
+/// While more bytes than this are being written, no more lists are made: theirs are the answers that can be large.
+const WRITING_BYTES: usize = 32 << 20;
 /// Buffers kept for reuse, and the largest that is.
 const SPARES: usize = 64;
 const SPARE_BYTES: usize = 64 << 10;
@@ -22,6 +24,8 @@ pub struct Front {
     pub hub: Rc<Hub>,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// Bytes that are being written, to all clients together.
+    pub writing: Cell<usize>,
     principals: Arc<Principals>,
     ids: RefCell<RequestIds>,
     date: RefCell<Rc<str>>,
@@ -40,6 +44,7 @@ impl Front {
         let front = Front {
             hub,
             timeouts,
+            writing: Cell::new(0),
             principals,
             ids: RefCell::new(ids),
             date: RefCell::new(Rc::from("")),
@@ -68,6 +73,11 @@ impl Front {
     /// Now, some milliseconds old: for the deadlines of connections, never for one of a lease.
     pub fn recent_ns(&self) -> u64 {
         self.now_ns.get()
+    }
+
+    /// Whether clients take their answers so slowly that a large one should wait.
+    pub fn is_behind_with_writing(&self) -> bool {
+        self.writing.get() > WRITING_BYTES
     }
 
     /// The accounts and their tokens.

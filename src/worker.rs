@@ -109,7 +109,7 @@ fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan, started: &Send
     };
     let ids = RequestIds::new(shared.process, core as u16);
     let front = Rc::new(Front::new(hub.clone(), shared.principals.clone(), shared.timeouts, ids, about));
-    let clients = Rc::new(Clients::new(shared.admission.clone()));
+    let clients = Rc::new(Clients::new(shared.admission.clone(), shared.timeouts.write_timeout_ms));
     let shared = shared.clone();
     runtime.block_on(async move {
         let doorbell = Doorbell::new(shared.mesh.inbox(core).gate().bell())?;

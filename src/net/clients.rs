@@ -22,6 +22,7 @@ use crate::sync::Arc;
 pub struct Clients {
     table: RefCell<Table>,
     admission: Arc<Admission>,
+    write_timeout_ms: u64,
 }
 
 #[derive(Default)]
@@ -46,7 +47,9 @@ enum Doing {
     Working,
     /// We wait for the client to send.
     Reading,
-    /// We did, and it was too slow.
+    /// We wait for the client to have heard the last answer, and read what it still sends.
+    Lingering,
+    /// We waited, and it was too slow.
     Late,
     /// We wait for the client to take what it is sent.
     Writing,
@@ -60,9 +63,9 @@ pub struct Registered {
 }
 
 impl Clients {
-    /// None yet.
-    pub fn new(admission: Arc<Admission>) -> Clients {
-        Clients { table: RefCell::default(), admission }
+    /// None yet. `write_timeout_ms` is how long a client may take for what it is sent.
+    pub fn new(admission: Arc<Admission>, write_timeout_ms: u64) -> Clients {
+        Clients { table: RefCell::default(), admission, write_timeout_ms }
     }
 
     /// How many there are.
@@ -75,6 +78,9 @@ impl Clients {
     pub fn register(self: &Rc<Self>, fd: RawFd, place: Place) -> Registered {
         let mut table = self.table.borrow_mut();
         let new = Slot { deadline_ns: u64::MAX, fd, doing: Doing::Working, reader: None };
+        // What fits into the kernel's buffer makes no write wait, so the kernel has to watch over it: else a client that
+        // reads nothing would leave it there long after its connection was closed.
+        let _ = sockopt::set_tcp_user_timeout(new.socket(), self.write_timeout_ms as u32);
         let slot = match table.free.pop() {
             Some(slot) => {
                 table.slots[slot as usize] = new;
@@ -92,8 +98,10 @@ impl Clients {
     pub fn cut_the_late(&self, now_ns: u64) {
         for slot in self.table.borrow_mut().slots.iter_mut().filter(|slot| slot.deadline_ns <= now_ns) {
             slot.deadline_ns = u64::MAX;
-            let in_sending = slot.doing == Doing::Reading;
-            self.admission.count_cut(in_sending);
+            let in_sending = matches!(slot.doing, Doing::Reading | Doing::Lingering);
+            if slot.doing != Doing::Lingering {
+                self.admission.count_cut(in_sending); // one that lingers has been answered and counted before
+            }
             if in_sending {
                 slot.doing = Doing::Late;
                 if let Some(reader) = slot.reader.take() {
@@ -130,8 +138,17 @@ impl Slot {
 impl Registered {
     /// The client has until `deadline_ns` to send something: what `read` gives, or None once it is too late.
     pub async fn unless_late<F: Future>(&self, deadline_ns: u64, read: F) -> Option<F::Output> {
+        self.wait(Doing::Reading, deadline_ns, read).await
+    }
+
+    /// The client has until `deadline_ns` to say that it has heard the last answer; likewise.
+    pub async fn unless_it_lingers<F: Future>(&self, deadline_ns: u64, read: F) -> Option<F::Output> {
+        self.wait(Doing::Lingering, deadline_ns, read).await
+    }
+
+    async fn wait<F: Future>(&self, doing: Doing, deadline_ns: u64, read: F) -> Option<F::Output> {
         let mut read = pin!(read);
-        self.set(Doing::Reading, deadline_ns);
+        self.set(doing, deadline_ns);
         let output = poll_fn(|cx| {
             if let Poll::Ready(output) = read.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
@@ -171,7 +188,7 @@ impl Registered {
         let slot = &mut self.clients.table.borrow_mut().slots[self.slot];
         slot.doing = doing;
         slot.deadline_ns = deadline_ns;
-        if doing != Doing::Reading {
+        if !matches!(doing, Doing::Reading | Doing::Lingering) {
             slot.reader = None;
         }
     }

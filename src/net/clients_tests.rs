@@ -34,7 +34,7 @@ fn entry(clients: &Rc<Clients>, socket: &TcpStream) -> Registered {
 }
 
 fn clients() -> Rc<Clients> {
-    Rc::new(Clients::new(Arc::new(Admission::new(100, 0))))
+    Rc::new(Clients::new(Arc::new(Admission::new(100, 0)), 10_000))
 }
 
 #[test]

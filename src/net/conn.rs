@@ -84,10 +84,15 @@ impl Conn {
 
     /// Serves it to its end.
     pub async fn serve(mut self) {
+        // A connection is opened for a request: the first one must come as soon as a head must be whole.
         self.wait_for(Phase::Empty);
+        self.due_ns = self.due_ns.min(self.front.recent_ns() + self.front.timeouts.head_timeout_ms * 1_000_000);
         loop {
             match self.read().await {
                 Heard::Something => {}
+                Heard::End if self.waits_for == Some(Phase::Body) && self.front.hub.is_draining() => {
+                    self.fail(error::unhealthy("the server is shutting down; nothing was changed"), false);
+                }
                 // One that was within a request is told so; to one that was idle it would look like the next answer.
                 Heard::TooLate if self.waits_for != Some(Phase::Empty) => self.fail(error::request_timeout(), false),
                 Heard::TooLate | Heard::End => return,
@@ -216,7 +221,10 @@ impl Conn {
     /// Writes it all. False if the client is gone, or too slow.
     async fn write(&mut self, bytes: Vec<u8>) -> bool {
         let due_ns = self.front.recent_ns() + self.front.timeouts.write_timeout_ms * 1_000_000;
+        let length = bytes.len();
+        self.front.writing.set(self.front.writing.get() + length);
         let (written, bytes) = self.entry.unless_cut(due_ns, self.stream.write_all(bytes)).await;
+        self.front.writing.set(self.front.writing.get() - length);
         self.front.recycle(bytes);
         written.is_ok()
     }
@@ -233,7 +241,9 @@ impl Conn {
         self.inbound = Inbound::new();
         while heard < MAX_LINGER_BYTES {
             buffer.clear();
-            let Some((read, back)) = self.entry.unless_late(due_ns, self.stream.read(buffer)).await else { return };
+            let Some((read, back)) = self.entry.unless_it_lingers(due_ns, self.stream.read(buffer)).await else {
+                return;
+            };
             buffer = back;
             self.front.hub.step(&mut self.pace).await;
             match read {

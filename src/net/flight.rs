@@ -86,6 +86,9 @@ impl Flight {
                 Err(unavailable) => Err(unavailable.into()),
             }),
             Stage::List { user, query, shares, pages } => {
+                if front.is_behind_with_writing() {
+                    return Some(Err(error::overloaded()));
+                }
                 if shares.is_empty() && pages.is_empty() {
                     *shares = front.hub.send_list(*user, query);
                 }

@@ -20,6 +20,10 @@ use crate::sync::Arc;
 
 /// After an accept that failed for want of descriptors or memory, and while this worker has its share: time for others.
 const BACKOFF: Duration = Duration::from_millis(50);
+/// A worker that has so many connections more than the average leaves the next one to the others for a moment; if they
+/// do not want it, it takes it.
+const UNEVEN: usize = 4;
+const COURTESY: Duration = Duration::from_millis(2);
 /// Between two complaints about the same trouble.
 const COMPLAINT_NS: u64 = 10_000_000_000;
 
@@ -39,6 +43,10 @@ pub async fn accept(
         if clients.count() >= share && admission.has_room() {
             time::sleep(BACKOFF).await;
             continue;
+        }
+        // A burst of connections finds one worker awake; it leaves the others a moment to come and take some.
+        if clients.count() * front.hub.cores() > admission.served() as usize + UNEVEN * front.hub.cores() {
+            time::sleep(COURTESY).await;
         }
         match listener.accept().await {
             Ok((stream, from)) => welcome(stream, from, &admission, &clients, &front),

@@ -22,6 +22,7 @@ crate::both_drivers! {
     one_connection_too_many_is_turned_away,
     clients_that_hang_up_leave_no_connection_behind,
     an_idle_connection_is_closed_after_its_time,
+    a_burst_of_connections_is_shared_by_the_workers,
     a_request_that_never_ends_is_given_up,
 }
 
@@ -167,6 +168,19 @@ fn an_idle_connection_is_closed_after_its_time(driver: Driver) {
     used.expect_end();
     assert!(fresh.drain());
     server.assert_healthy();
+}
+
+fn a_burst_of_connections_is_shared_by_the_workers(driver: Driver) {
+    let server = Server::start(Options::new(driver).workers(2));
+    let mut all: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    let mut of = [0; 2];
+    for connection in &mut all {
+        let response = connection.call(HEALTH);
+        // A request id has the worker in its 9th to 12th digit.
+        let id = response.header("x-request-id").expect("an id");
+        of[usize::from_str_radix(&id[8..12], 16).expect("a worker")] += 1;
+    }
+    assert!(of.iter().all(|n| *n >= 50), "{of:?}");
 }
 
 fn a_request_that_never_ends_is_given_up(driver: Driver) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::{Connection, Driver, Options, PATIENCE, Server, eventually, request, token_of};
+use crate::common::{Connection, Driver, Options, PATIENCE, Server, User, eventually, request, token_of};
 
 crate::both_drivers! {
     a_head_that_trickles_is_cut_with_a_408,
@@ -16,6 +16,9 @@ crate::both_drivers! {
     a_body_that_was_given_leave_has_its_own_deadline,
     each_request_of_a_connection_has_its_full_time,
     the_idle_time_does_not_run_while_the_server_works,
+    a_connection_without_a_request_is_closed_as_soon_as_a_head_must_be_whole,
+    what_a_client_never_reads_does_not_stay_in_the_kernel,
+    large_answers_that_nobody_reads_stop_being_made,
     a_client_that_never_reads_is_cut_and_its_memory_freed,
     many_slow_clients_do_not_slow_the_others,
 }
@@ -139,6 +142,62 @@ fn a_client_that_never_reads_is_cut_and_its_memory_freed(driver: Driver) {
     for connection in &mut greedy {
         assert!(connection.drain(), "it was cut");
     }
+}
+
+fn a_connection_without_a_request_is_closed_as_soon_as_a_head_must_be_whole(driver: Driver) {
+    let server = Server::start(Options::new(driver).args(&["--head-timeout", "1", "--idle-timeout", "3600"]));
+    let (mut fresh, mut used) = (server.connect(), server.connect());
+    assert_eq!(used.call(&request("GET", "/health", &[], b"")).status, 200);
+    assert!(fresh.drain(), "it was closed");
+    assert_eq!(used.call(&request("GET", "/health", &[], b"")).status, 200, "one that was used may be idle");
+}
+
+/// Locks whose list is large: 100 with metadata of which each byte takes six in JSON.
+fn with_a_large_list(server: &Server) -> User {
+    let mut alice = server.user("alice");
+    for i in 0..100 {
+        alice.grant(&format!("lock-{i}"), json!({ "ttl_seconds": 3600, "metadata": "\u{1}".repeat(1000) }));
+    }
+    alice
+}
+
+fn what_a_client_never_reads_does_not_stay_in_the_kernel(driver: Driver) {
+    let server = Server::start(Options::new(driver).args(&["--write-timeout", "1", "--idle-timeout", "1"]));
+    let mut alice = server.user("alice");
+    for i in 0..50 {
+        alice.grant(&format!("lock-{i}"), json!({ "ttl_seconds": 3600, "metadata": "x".repeat(1000) }));
+    }
+    // So little that the kernel takes it all, and no write ever waits; and more than the client's kernel takes.
+    let lists = alice.get_bytes("/locks?limit=1000").repeat(10);
+    let mut greedy: Vec<TcpStream> = (0..8).map(|_| narrow(&server)).collect();
+    greedy.iter_mut().for_each(|stream| stream.write_all(&lists).expect("send"));
+    let unsent = || unsent_bytes(server.address.port());
+    eventually("the kernel holds what nobody reads", || unsent() > 0);
+    eventually("the kernel has forgotten what nobody reads", || unsent() == 0);
+    server.assert_healthy();
+}
+
+fn large_answers_that_nobody_reads_stop_being_made(driver: Driver) {
+    let server = Server::start(Options::new(driver).workers(1));
+    let mut alice = with_a_large_list(&server);
+    let lists = alice.get_bytes("/locks").repeat(20);
+    let mut greedy = Vec::new();
+    let stopped = (0..400).any(|_| {
+        let mut stream = narrow(&server);
+        stream.write_all(&lists).expect("send");
+        greedy.push(stream);
+        alice.get("/locks").status == 503
+    });
+    assert!(stopped, "{} clients that read nothing were given all that they asked for", greedy.len());
+    assert_eq!(alice.get("/locks/lock-1").status, 200, "small answers go on");
+}
+
+/// A connection whose client's kernel takes next to nothing that nobody reads.
+fn narrow(server: &Server) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(2048).expect("a small buffer");
+    socket.connect(&server.address.into()).expect("a connection");
+    socket.into()
 }
 
 fn many_slow_clients_do_not_slow_the_others(driver: Driver) {
