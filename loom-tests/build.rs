@@ -27,7 +27,28 @@ fn main() {
         println!("cargo::rerun-if-changed={folder}/{file}.rs");
     }
     let twins: String = GUARDS.iter().map(|guard| twin(guard, &here, &out.join(guard.without))).collect();
+    for file in MODELS {
+        assert_all_can_fail(file, &here.join("src"));
+    }
     fs::write(out.join("twins.rs"), twins).expect("OUT_DIR can be written");
+}
+
+/// A model that no line can break would show nothing, nor does one that is not run. A model is a public function
+/// without arguments in a file of models.
+fn assert_all_can_fail(file: &str, folder: &Path) {
+    let read = |file: &str| fs::read_to_string(folder.join(file).with_extension("rs")).expect("a file of this crate");
+    let (text, tests) = (read(file), read("tests"));
+    let models = text.lines().filter_map(|line| line.strip_prefix("pub fn ")?.strip_suffix("() {"));
+    let mut count = 0;
+    for model in models {
+        assert!(
+            GUARDS.iter().any(|g| g.model == (file, model)),
+            "guards.rs: nothing shows that {file}::{model} can fail"
+        );
+        assert!(tests.contains(model), "tests.rs does not run {file}::{model}");
+        count += 1;
+    }
+    assert!(count > 0, "{file}.rs has no models");
 }
 
 /// Writes the weakened copies to `out`, and gives the source of the twin's module.
@@ -53,7 +74,7 @@ fn twin(guard: &Guard, here: &Path, out: &Path) -> String {
     }
     let (without, fails_with, (file, model)) = (guard.without, guard.fails_with, guard.model);
     format!(
-        "#[allow(dead_code, unused_imports)]\nmod {without} {{\n\
+        "#[allow(dead_code, unused_imports, unused_variables)]\nmod {without} {{\n\
          mod sync {{ pub use super::array_queue::ArrayQueue; pub use crate::sync::*; }}\n\
          {modules}\
          #[test]\n#[should_panic(expected = {fails_with:?})]\n\

@@ -14,9 +14,11 @@ use crate::hub::Hub;
 
 /// While more bytes than this are being written, no more lists are made: theirs are the answers that can be large.
 const WRITING_BYTES: usize = 32 << 20;
-/// Buffers kept for reuse, and the largest that is.
-const SPARES: usize = 64;
-const SPARE_BYTES: usize = 64 << 10;
+/// Buffers kept for reuse, as many as connections may write at once after a commit; the largest that is kept, and what
+/// a new one begins with: room for one answer.
+const SPARES: usize = 512;
+const SPARE_BYTES: usize = 16 << 10;
+const BUFFER_BYTES: usize = 512;
 
 /// One worker's side towards its clients.
 pub struct Front {
@@ -108,7 +110,7 @@ impl Front {
 
     /// An empty buffer, perhaps one that was used before: an idle connection keeps none.
     pub fn buffer(&self) -> Vec<u8> {
-        self.spares.borrow_mut().pop().unwrap_or_default()
+        self.spares.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
     }
 
     /// Takes a buffer back.

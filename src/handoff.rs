@@ -37,12 +37,18 @@ pub struct Gate {
     state: CachePadded<AtomicU32>,
     bell: Bell,
     rings: AtomicU64,
+    self_rings: AtomicU64,
 }
 
 impl Gate {
     /// A gate whose owner is awake.
     pub fn new(bell: Bell) -> Gate {
-        Gate { state: CachePadded::new(AtomicU32::new(AWAKE)), bell, rings: AtomicU64::new(0) }
+        Gate {
+            state: CachePadded::new(AtomicU32::new(AWAKE)),
+            bell,
+            rings: AtomicU64::new(0),
+            self_rings: AtomicU64::new(0),
+        }
     }
 
     /// Wakes the owner if it sleeps. Call it after the push (or the raised watermark) that it should see.
@@ -78,14 +84,26 @@ impl Gate {
         self.state.swap(AWAKE, Ordering::Acquire);
     }
 
+    /// The owner rings its own bell, awake or not: for one who hears the bell only together with what else has come,
+    /// and so is back at its work only after a look at that. Nobody else is told, and the flag stays as it is.
+    pub fn ring_self(&self) {
+        self.self_rings.fetch_add(1, Ordering::Relaxed); // a statistic; orders nothing
+        self.bell.ring();
+    }
+
     /// Whether the owner sleeps just now: a hint for pacing, never for correctness.
     pub fn is_asleep(&self) -> bool {
         self.state.load(Ordering::Relaxed) != AWAKE
     }
 
-    /// How often the bell was rung since the start.
+    /// How often a knock has rung the bell since the start: at most once per sleep.
     pub fn rings(&self) -> u64 {
         self.rings.load(Ordering::Relaxed)
+    }
+
+    /// How often the owner has rung its own bell since the start.
+    pub fn self_rings(&self) -> u64 {
+        self.self_rings.load(Ordering::Relaxed)
     }
 
     /// The bell, for the owner to sleep on.

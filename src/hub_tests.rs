@@ -152,6 +152,21 @@ fn rule_10_a_full_inbox_refuses_what_comes_beyond_and_loses_nothing() {
     assert_eq!(rig.hubs[0].tickets.borrow().outstanding(), 0);
     let settled = pending.iter_mut().take(ASKS).map(|p| rig.outcome(0, p)).filter(|o| matches!(o, Some(Ok(_)))).count();
     assert_eq!(settled, ASKS);
+    let gate = rig.mesh.inbox(1).gate();
+    assert_eq!(gate.self_rings(), (ASKS / ASKS_PER_TURN) as u64, "once for each turn that ended at its bound");
+}
+
+#[test]
+fn a_client_that_goes_leaves_its_ticket_out_until_the_answer_has_come() {
+    let rig = Rig::new(2);
+    let name = rig.name(1, 0);
+    drop(rig.acquire(0, &name));
+    rig.end_turn(0);
+    assert_eq!(rig.hubs[0].tickets.borrow().outstanding(), 1);
+    rig.end_turn(1);
+    rig.end_turn(0);
+    assert_eq!(rig.hubs[0].tickets.borrow().outstanding(), 0);
+    assert!(rig.asleep(0), "there was nobody to wake");
 }
 
 #[test]

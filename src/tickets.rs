@@ -1,10 +1,11 @@
 //! Tickets: whom an answer from another core is for.
 //!
 //! A worker that sends an ask away opens a ticket for whoever waits for the answer; the ticket travels
-//! with the ask and comes back with the answer. A client may leave before that. Then its place stays
-//! taken, only empty, until the answer has come: so the number of tickets is the number of answers
-//! that can be under way, and the queue of answers, which has as many places, cannot overflow. And no
-//! place is given to a second client while an answer for the first may still come.
+//! with the ask and comes back with the answer. A client may leave before that, and need not say so: its
+//! place stays taken until the answer has come, and whoever settles it finds that nobody looks any more.
+//! So the number of tickets is the number of answers that can be under way, and the queue of answers, which
+//! has as many places, cannot overflow. And no place is given to a second client while an answer for the
+//! first may still come.
 //!
 //! One thread owns the table; nothing here is shared.
 
@@ -27,14 +28,8 @@ pub struct Tickets<T> {
 #[derive(Debug)]
 struct Place<T> {
     generation: u32,
-    state: State<T>,
-}
-
-#[derive(Debug)]
-enum State<T> {
-    Free,
-    Awaited(T),
-    Abandoned,
+    /// None while the place is free.
+    waiter: Option<T>,
 }
 
 impl<T> Tickets<T> {
@@ -45,7 +40,7 @@ impl<T> Tickets<T> {
     pub fn new(capacity: usize) -> Tickets<T> {
         let count = u32::try_from(capacity).expect("fewer than 2^32 outstanding asks");
         Tickets {
-            places: (0..count).map(|_| Place { generation: 0, state: State::Free }).collect(),
+            places: (0..count).map(|_| Place { generation: 0, waiter: None }).collect(),
             free: (0..count).rev().collect(),
         }
     }
@@ -57,26 +52,18 @@ impl<T> Tickets<T> {
     pub fn open(&mut self, waiter: T) -> Result<Ticket, T> {
         let Some(index) = self.free.pop() else { return Err(waiter) };
         let place = &mut self.places[index as usize];
-        place.state = State::Awaited(waiter);
+        place.waiter = Some(waiter);
         Ok(Ticket { index, generation: place.generation })
     }
 
-    /// The waiter has gone; gives it back, None if it had gone already. The ticket stays out until it is settled.
-    ///
-    /// # Panics
-    /// If the ticket is not out.
-    pub fn abandon(&mut self, ticket: Ticket) -> Option<T> {
-        self.take(ticket, State::Abandoned)
-    }
-
-    /// The answer has come, or the ask was refused: the ticket is free again. Gives whoever waited; None
-    /// if it has gone.
+    /// The answer has come, or the ask was refused: the ticket is free again. Gives back what it was opened with.
     ///
     /// # Panics
     /// If the ticket is not out: an answer came twice, or nobody had asked.
-    pub fn settle(&mut self, ticket: Ticket) -> Option<T> {
-        let waiter = self.take(ticket, State::Free);
+    pub fn settle(&mut self, ticket: Ticket) -> T {
         let place = &mut self.places[ticket.index as usize];
+        assert_eq!(place.generation, ticket.generation, "a ticket was settled twice");
+        let waiter = place.waiter.take().expect("a ticket that is out has its waiter");
         place.generation = place.generation.wrapping_add(1); // 2^32 reuses while one answer is under way: never
         self.free.push(ticket.index);
         waiter
@@ -91,28 +78,20 @@ impl<T> Tickets<T> {
     pub fn capacity(&self) -> usize {
         self.places.len()
     }
-
-    fn take(&mut self, ticket: Ticket, next: State<T>) -> Option<T> {
-        let place = &mut self.places[ticket.index as usize];
-        assert_eq!(place.generation, ticket.generation, "a ticket was settled twice");
-        match std::mem::replace(&mut place.state, next) {
-            State::Awaited(waiter) => Some(waiter),
-            State::Abandoned => None,
-            State::Free => panic!("a ticket that was never opened"),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
 
     #[test]
     fn an_answer_finds_the_one_who_waits() {
         let mut tickets = Tickets::new(2);
         let (a, b) = (tickets.open("a").unwrap(), tickets.open("b").unwrap());
-        assert_eq!(tickets.settle(b), Some("b"));
-        assert_eq!(tickets.settle(a), Some("a"));
+        assert_eq!(tickets.settle(b), "b");
+        assert_eq!(tickets.settle(a), "a");
         assert_eq!(tickets.outstanding(), 0);
     }
 
@@ -127,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_ticket_keeps_its_place_until_the_answer_comes() {
+    fn a_waiter_that_has_gone_keeps_its_place_until_the_answer_comes() {
         let mut tickets = Tickets::new(1);
-        let ticket = tickets.open("gone").unwrap();
-        assert_eq!(tickets.abandon(ticket), Some("gone"));
-        assert_eq!(tickets.abandon(ticket), None);
-        assert_eq!(tickets.open("next"), Err("next"));
-        assert_eq!(tickets.settle(ticket), None);
-        assert!(tickets.open("next").is_ok());
+        let (gone, next) = (Rc::new("gone"), Rc::new("next"));
+        let ticket = tickets.open(Rc::clone(&gone)).unwrap();
+        drop(gone);
+        let next = tickets.open(next).unwrap_err();
+        assert_eq!(Rc::into_inner(tickets.settle(ticket)), Some("gone"), "somebody else had it");
+        assert!(tickets.open(next).is_ok());
     }
 
     #[test]

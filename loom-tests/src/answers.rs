@@ -1,5 +1,6 @@
 //! Models of the way there and back: `handoff.rs` with the asker's `tickets.rs`.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::handoff::{Inbox, Mail};
@@ -17,6 +18,20 @@ impl Mail for Mesh {
     type Answer = (Ticket, u32);
     /// "I need no more answers, and ask no more."
     type Control = ();
+}
+
+/// Where a client waits, as in the hub: the client has a share of it and the ticket's place has one. A client that goes
+/// drops its own, and tells nobody.
+#[derive(Debug)]
+struct Parcel {
+    client: u32,
+    has_come: Cell<bool>,
+}
+
+impl Parcel {
+    fn of(client: u32) -> Rc<Parcel> {
+        Rc::new(Parcel { client, has_come: Cell::new(false) })
+    }
 }
 
 /// An owner answers what it is asked, so many times, and sleeps between.
@@ -37,13 +52,13 @@ fn owner(inbox: Rc<Inbox<Mesh>>, asker: Rc<Inbox<Mesh>>, times: usize) -> Part {
 }
 
 /// The asker waits for one answer at least, and takes all that have come.
-fn hear(inbox: &Inbox<Mesh>, tickets: &mut Tickets<u32>) -> usize {
+fn hear(inbox: &Inbox<Mesh>, tickets: &mut Tickets<Rc<Parcel>>) -> usize {
     let mut heard = 0;
     while heard == 0 {
         while let Some((ticket, client)) = inbox.take_answer() {
-            if let Some(waiter) = tickets.settle(ticket) {
-                assert_eq!(waiter, client, "an answer reached another's client");
-            }
+            let parcel = tickets.settle(ticket);
+            assert_eq!(parcel.client, client, "an answer reached another's client");
+            assert!(!parcel.has_come.replace(true), "an answer came twice");
             heard += 1;
         }
         if heard == 0 {
@@ -69,7 +84,7 @@ pub fn an_answer_always_finds_its_place() {
                 if tickets.outstanding() == tickets.capacity() {
                     answers += hear(&asker, &mut tickets);
                 }
-                let ticket = tickets.open(client).expect("an answer has come");
+                let ticket = tickets.open(Parcel::of(client)).expect("an answer has come");
                 assert!(owners[owner].post_ask((ticket, client)).is_ok(), "there was room");
                 owners[owner].gate().knock();
             }
@@ -81,7 +96,7 @@ pub fn an_answer_always_finds_its_place() {
     });
 }
 
-/// A client leaves while its answer is under way. The next one gets no ticket before that answer has
+/// A client leaves while its answer is under way, and tells nobody. The next one gets no ticket before that answer has
 /// come, never sees it, and the queue of answers, which has one place, does not overflow.
 ///
 /// One asker, one owner, two clients of whom the first leaves. Bound: 4 preemptions, deep 5.
@@ -92,23 +107,26 @@ pub fn a_client_that_has_gone_leaves_its_place_taken() {
         let answers = owner(inbox.clone(), asker.clone(), 2);
         let asks = Box::new(move || {
             let mut tickets = Tickets::new(1);
-            let ask = |tickets: &mut Tickets<u32>, client| {
-                let ticket = tickets.open(client)?;
-                assert!(inbox.post_ask((ticket, client)).is_ok(), "there was room");
+            let ask = |tickets: &mut Tickets<Rc<Parcel>>, parcel: &Rc<Parcel>| {
+                let ticket = tickets.open(parcel.clone())?;
+                assert!(inbox.post_ask((ticket, parcel.client)).is_ok(), "there was room");
                 inbox.gate().knock();
-                Ok(ticket)
+                Ok::<_, Rc<Parcel>>(())
             };
-            let gone = ask(&mut tickets, 0).expect("all tickets are free");
-            tickets.abandon(gone);
+            let (gone, next) = (Parcel::of(0), Parcel::of(1));
+            ask(&mut tickets, &gone).expect("all tickets are free");
+            drop(gone);
             let mut heard = 0;
-            if let Err(client) = ask(&mut tickets, 1) {
+            if ask(&mut tickets, &next).is_err() {
                 heard += hear(&asker, &mut tickets);
-                ask(&mut tickets, client).expect("the answer has come");
+                assert!(!next.has_come.get(), "an answer to nothing");
+                ask(&mut tickets, &next).expect("the answer has come");
             }
             while heard < 2 {
                 heard += hear(&asker, &mut tickets);
             }
             assert_eq!((heard, tickets.outstanding()), (2, 0), "more answers came than asks were sent");
+            assert!(next.has_come.get() && Rc::strong_count(&next) == 1, "the second client has no answer");
         });
         together([answers, asks]);
     });
@@ -135,7 +153,7 @@ fn work(mine: &Inbox<Mesh>, theirs: &Inbox<Mesh>) {
     for client in 0..2 {
         let ticket = tickets.open(client).expect("a ticket for each");
         if let Err((ticket, client)) = theirs.post_ask((ticket, client)) {
-            assert_eq!(tickets.settle(ticket), Some(client), "another ask came back"); // the client gets 503
+            assert_eq!(tickets.settle(ticket), client, "another ask came back"); // the client gets 503
         }
     }
     theirs.gate().knock();
@@ -146,7 +164,7 @@ fn work(mine: &Inbox<Mesh>, theirs: &Inbox<Mesh>) {
             theirs.gate().knock();
         }
         while let Some((ticket, client)) = mine.take_answer() {
-            assert_eq!(tickets.settle(ticket), Some(client), "an answer reached another's client");
+            assert_eq!(tickets.settle(ticket), client, "an answer reached another's client");
         }
         heard |= mine.take_control().is_some();
         if tickets.outstanding() == 0 && !said {

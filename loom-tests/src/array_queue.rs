@@ -113,6 +113,13 @@ impl<T> ArrayQueue<T> {
         tail == head
     }
 
+    /// Whether there is no room.
+    pub fn is_full(&self) -> bool {
+        let tail = self.tail.load(Ordering::SeqCst);
+        let head = self.head.load(Ordering::SeqCst);
+        head.wrapping_add(self.one_lap) == tail
+    }
+
     fn slot(&self, position: u64) -> &Slot<T> {
         &self.buffer[(position & (self.one_lap - 1)) as usize]
     }

@@ -187,3 +187,63 @@ pub fn every_batch_is_committed_and_answered() {
         together([a, b, journal]);
     });
 }
+
+/// Whether a worker that has no room for its batch says, when it goes to sleep, that a commit would be news to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// As the hub does.
+    SaysSo,
+    /// As if only answers were worth waking for.
+    KeepsIt,
+}
+
+/// A worker whose lane is full keeps its batch, sleeps, and is woken when the journal has made room: nobody sleeps for
+/// ever, and all is committed in order. The lane is `journal/intake.rs`' as far as this goes: a queue that one worker
+/// pushes to, if it is not full, and that the journal empties before it commits.
+///
+/// One worker, three batches, a lane of one place. Bound: 3 preemptions, deep 4.
+pub fn a_worker_without_room_goes_on_after_the_commit() {
+    explore("a worker without room", Bound { usual: Some(3), deep: Some(4) }, || full_lane(Full::SaysSo));
+}
+
+/// The model of [`a_worker_without_room_goes_on_after_the_commit`], with a worker that may be careless.
+pub fn full_lane(full: Full) {
+    const BATCHES: u64 = 3;
+    let (mark, gate, door) =
+        (Rc::new(Watermark::new()), Rc::new(Gate::new(Bell::new())), Rc::new(Gate::new(Bell::new())));
+    let lane = Rc::new(ArrayQueue::new(1));
+    let (raises, wakes, hears, takes) = (mark.clone(), gate.clone(), door.clone(), lane.clone());
+    let worker = Box::new(move || {
+        let mut handed = 0;
+        while handed < BATCHES {
+            // The end of a turn that had changes: hand over, doze, look once more, and knock at the journal after the doze.
+            let has_room = !lane.is_full();
+            if has_room {
+                handed += 1;
+                assert!(lane.push(handed).is_ok(), "the worker is not alone in its lane");
+            }
+            gate.doze(!has_room && full == Full::SaysSo);
+            if has_room {
+                door.knock(); // and the next request wakes the worker
+            } else if lane.is_full() {
+                gate.bell().wait();
+            }
+            gate.rouse();
+        }
+    });
+    let journal = Box::new(move || {
+        let mut committed = 0;
+        while committed < BATCHES {
+            if let Some(batch) = takes.pop() {
+                assert_eq!(batch, committed + 1, "a batch was lost, or overtaken");
+                committed = batch;
+                raises.raise(committed);
+                wakes.knock_if_waiting();
+            } else {
+                sleep_unless(&hears, false, || !takes.is_empty());
+            }
+        }
+    });
+    together([worker, journal]);
+    assert_eq!(mark.durable(), BATCHES, "a batch was not committed");
+}

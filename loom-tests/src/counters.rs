@@ -33,7 +33,7 @@ pub fn tokens_are_unique_and_rise() {
     });
 }
 
-/// A token minted after another was seen, on whichever core, is higher.
+/// A token minted after another was seen, on whichever core, is higher: a third core that mints meanwhile sets nothing back.
 ///
 /// Bound: none.
 pub fn a_token_is_higher_than_any_seen_before() {
@@ -42,6 +42,7 @@ pub fn a_token_is_higher_than_any_seen_before() {
         let seen = Rc::new(ArrayQueue::new(1));
         let (theirs, shows) = (fence.clone(), seen.clone());
         let first = Box::new(move || {
+            theirs.mint().expect("far from the last");
             let token = theirs.mint().expect("far from the last");
             assert!(shows.push(token).is_ok(), "there was room");
         });
@@ -52,7 +53,9 @@ pub fn a_token_is_higher_than_any_seen_before() {
                 assert!(fence.mint().expect("far from the last") > before, "a token did not rise");
             }
         });
-        together([first, third, second]);
+        // In this order: loom prunes by what each thread did last, and with `first` in front it passed over the runs that
+        // matter. The guard's twin shows that it now finds them.
+        together([third, second, first]);
     });
 }
 
@@ -68,7 +71,7 @@ pub fn the_last_token_is_given_once() {
             Box::new(move || {
                 for _ in 0..2 {
                     if let Some(token) = fence.mint() {
-                        assert_eq!(token.get(), HIGHEST_TOKEN);
+                        assert_eq!(token.get(), HIGHEST_TOKEN, "a token beyond the last");
                         given.set(given.get() + 1);
                     }
                 }
@@ -85,27 +88,27 @@ pub fn the_last_token_is_given_once() {
 /// Two tries each. Bound: 3 preemptions, deep 5.
 pub fn the_limit_is_never_passed() {
     explore("the limit is never passed", Bound { usual: Some(3), deep: Some(5) }, || {
-        grant([false, true, false]);
+        grant(2, [false, true, false]);
     });
 }
 
-/// The same with nothing given back: exactly two are granted, whoever gets them.
+/// The same with nothing given back: exactly two are granted, whoever gets them, and nobody has to try again.
 ///
-/// Bound: 3 preemptions, deep none.
+/// One try each. Bound: none.
 pub fn as_many_as_the_limit_are_granted() {
-    explore("as many as the limit are granted", Bound { usual: Some(3), deep: None }, || {
-        assert_eq!(grant([false; 3]), 2, "a free place was not found");
+    explore("as many as the limit are granted", Bound { usual: None, deep: None }, || {
+        assert_eq!(grant(1, [false; 3]), 2, "a free place was not found");
     });
 }
 
-/// Two tries on each core, which may give back what it gets. Returns how many locks are live in the end.
-fn grant(gives_back: [bool; 3]) -> u32 {
+/// So many tries on each core, which may give back what it gets. Returns how many locks are live in the end.
+fn grant(tries: usize, gives_back: [bool; 3]) -> u32 {
     let quota = Rc::new(Quota::new(1, 2));
     let live = Rc::new(Cell::new(0));
     together(gives_back.map(|gives_back| -> Part {
         let (quota, live) = (quota.clone(), live.clone());
         Box::new(move || {
-            for _ in 0..2 {
+            for _ in 0..tries {
                 if !quota.reserve(0) {
                     continue;
                 }

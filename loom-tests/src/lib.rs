@@ -15,15 +15,19 @@
 //! |---|---|---|
 //! | [`sleep`] | `handoff.rs` | no wake-up is lost, no message is lost, doubled or reordered; a full inbox refuses; at most one ring a sleep; a stop drains |
 //! | [`answers`] | `handoff.rs`, `tickets.rs` | an answer always has a place, and never reaches another client's |
-//! | [`commit`] | `watermark.rs`, `handoff.rs` | no response goes out before its commit, none is kept after it; the journal's own inbox |
+//! | [`commit`] | `watermark.rs`, `handoff.rs` | no response goes out before its commit, none is kept after it; no batch is lost, and a worker whose lane is full goes on |
 //! | [`counters`] | `fence.rs`, `quota.rs` | tokens are unique and rise; the limit is never passed |
 //!
 //! Each model states its bound. Each line that matters is in [`guards`], with the weaker line that the
-//! same model must catch; `build.rs` makes those copies, and refuses to build when a line is no longer there.
+//! same model must catch; `build.rs` makes those copies, and refuses to build when a line is no longer there, or when no line
+//! is listed for a model.
 //!
 //! # What is trusted
 //! * **The queue.** crossbeam's `ArrayQueue` knows nothing of loom. [`array_queue`] is a port of it with the same
 //!   operations in the same orders; the real one runs in `src/handoff_stress.rs`, under Miri and ThreadSanitizer too.
+//! * **The lanes.** `journal/intake.rs`, where workers hand their batches to the journal, is not compiled here, for it needs
+//!   more than `crate::sync`. [`commit`] models what it does (a queue per worker, "has it room?", one gate), as it models the
+//!   hub's end of a turn; the files themselves run in the simulator and under the soak.
 //! * **The bell.** An eventfd keeps a ring until it is read: [`sync::Bell`] assumes that, and no ordering of memory at all.
 //! * **loom**: it takes a SeqCst access for AcqRel (so weaker, never stronger), remembers the last seven stores of each atomic,
 //!   and a spin that it explores is one that finds the world changed after each yield.

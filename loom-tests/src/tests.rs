@@ -20,7 +20,8 @@ models! {
         workers_that_ask_each_other_never_wait_for_room;
     commit: a_response_waits_for_its_commit_and_no_longer, what_woke_a_sleeper_is_there_at_once,
         a_commit_and_a_message_may_come_together,
-        a_commit_wakes_nobody_who_does_not_wait_for_it, every_batch_is_committed_and_answered;
+        a_commit_wakes_nobody_who_does_not_wait_for_it, every_batch_is_committed_and_answered,
+        a_worker_without_room_goes_on_after_the_commit;
     counters: tokens_are_unique_and_rise, a_token_is_higher_than_any_seen_before, the_last_token_is_given_once,
         the_limit_is_never_passed, as_many_as_the_limit_are_granted;
 }
@@ -43,4 +44,10 @@ fn a_producer_that_knocks_before_it_pushes_loses_a_wake_up() {
 #[should_panic(expected = "a wake-up was lost")]
 fn a_journal_that_knocks_before_it_raises_the_mark_keeps_a_response_for_ever() {
     explore("careless: raises late", SMALL, || commit::two_commits(commit::Writer::KnocksFirst));
+}
+
+#[test]
+#[should_panic(expected = "a wake-up was lost")]
+fn a_worker_without_room_that_does_not_say_so_sleeps_for_ever() {
+    explore("careless: does not say that it waits for room", SMALL, || commit::full_lane(commit::Full::KeepsIt));
 }

@@ -250,9 +250,10 @@ fn drain(events: &Receiver<Event>, listener: &TcpListener, shared: &Shared, log:
             Ok(Event::JournalEnded(Ok(()))) => {
                 let JournalFigures { commits, changes, commit_ns, folds, rows } = shared.journal_metrics.figures();
                 let rings: u64 = shared.mesh.inboxes().iter().map(|inbox| inbox.gate().rings()).sum();
+                let self_rings: u64 = shared.mesh.inboxes().iter().map(|inbox| inbox.gate().self_rings()).sum();
                 let refused: u64 = shared.mesh.inboxes().iter().map(|inbox| inbox.refused()).sum();
                 let commit_us = commit_ns / 1_000;
-                tracing::info!(commits, changes, commit_us, folds, rows, rings, refused, "stopped");
+                tracing::info!(commits, changes, commit_us, folds, rows, rings, self_rings, refused, "stopped");
                 log.flush();
                 // Not a return: the workers' runtimes must not be dropped with I/O under way.
                 process::exit(0);

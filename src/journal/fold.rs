@@ -14,10 +14,12 @@ use std::collections::VecDeque;
 
 use ahash::RandomState;
 use hashbrown::HashMap;
+use uuid::Uuid;
 
 use super::record::{Corrupt, decode};
 use super::{Row, RowChange};
-use crate::lease::{Change, LockName};
+use crate::fence::FencingToken;
+use crate::lease::{Change, LockName, Record, Ttl, UserId};
 
 /// The rows that are behind, oldest first change first.
 #[derive(Default)]
@@ -28,10 +30,18 @@ pub struct Dirty {
 }
 
 struct Entry {
-    /// What the row should be.
-    state: Option<Row>,
+    /// What the row should be, but for its name: most entries are written over many times before they are folded.
+    state: Option<Kept>,
     /// Whether the table has a row of this name, of whatever state.
     stored: bool,
+}
+
+struct Kept {
+    user: UserId,
+    lease_id: Uuid,
+    token: FencingToken,
+    ttl: Ttl,
+    metadata: Option<Box<str>>,
 }
 
 struct Due {
@@ -96,7 +106,7 @@ impl Dirty {
             }
             let name = self.order.pop_front().expect("looked at just now").name;
             match self.names.remove(&name).expect("every name in the order has an entry") {
-                Entry { state: Some(row), .. } => changes.push(RowChange::Put(row)),
+                Entry { state: Some(kept), .. } => changes.push(RowChange::Put(kept.row(name))),
                 Entry { state: None, stored: true } => changes.push(RowChange::Delete(name)),
                 Entry { state: None, stored: false } => {} // neither the table nor what stays of the journal holds it
             }
@@ -115,7 +125,7 @@ impl Dirty {
         for change in decode(records) {
             let change = change?;
             let (name, state) = match &change {
-                Change::Granted(record) | Change::Extended(record) => (record.name, Some(Row::from(record))),
+                Change::Granted(record) | Change::Extended(record) => (record.name, Some(Kept::of(record))),
                 Change::Gone { name } => (*name, None),
             };
             if let Some(entry) = self.names.get_mut(name) {
@@ -130,13 +140,23 @@ impl Dirty {
     }
 }
 
+impl Kept {
+    fn of(record: &Record<'_>) -> Kept {
+        let Record { user, lease_id, token, ttl, metadata, .. } = *record;
+        Kept { user, lease_id, token, ttl, metadata: metadata.map(Box::from) }
+    }
+
+    fn row(self, name: LockName) -> Row {
+        let Kept { user, lease_id, token, ttl, metadata } = self;
+        Row { name, user, lease_id, token, ttl, metadata }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fence::Fence;
     use crate::journal::encode;
-    use crate::lease::{Record, Ttl, UserId};
-    use uuid::Uuid;
 
     fn record(name: &str) -> Record<'_> {
         Record {

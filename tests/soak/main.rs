@@ -5,6 +5,9 @@
 //! the runs the workers are made to pause: strace holds up every so-many-th wait of each thread, just
 //! where a worker has said that it sleeps and does not sleep yet, which is where a wake-up would be lost.
 //!
+//! Under this load the workers hardly sleep, so hardly any request costs a ring of a bell: what the server says of its
+//! rings when it stops is compared with the requests that it answered.
+//!
 //! A short run is part of the tests; `scripts/soak-handoff` sets OCTOSTORE_SOAK_REQUESTS to millions.
 
 #[path = "../common/mod.rs"]
@@ -31,6 +34,8 @@ const NAMES: u64 = 40;
 const BURST: usize = 48;
 /// The longest that an answer may take, pauses and a machine that is busy with other tests included.
 const BOUND: Duration = Duration::from_secs(20);
+/// The most rings of all the workers' bells together, as one in so many answers.
+const ANSWERS_PER_RING: u64 = 4;
 
 /// What a connection has found.
 #[derive(Clone, Copy, Default)]
@@ -68,7 +73,7 @@ fn requests(default: u64) -> u64 {
 }
 
 fn soak(what: &str, options: Options, requests: u64) {
-    let server = Server::start(options.args(&["--max-locks-per-user", "100000"]));
+    let mut server = Server::start(options.args(&["--max-locks-per-user", "100000"]));
     let start = Instant::now();
     let tallies: Vec<Tally> = thread::scope(|scope| {
         let run = |n| {
@@ -89,6 +94,21 @@ fn soak(what: &str, options: Options, requests: u64) {
     assert!(overloaded < answered / 2, "the server was overloaded by {CONNECTIONS} connections");
     assert!(slowest < BOUND, "an answer took {slowest:?}");
     server.assert_healthy();
+    assert!(server.terminate().success(), "{}", server.log());
+    let (rings, self_rings) = (figure(&server, "rings"), figure(&server, "self_rings"));
+    println!("{what}: {rings} rings, and {self_rings} at the worker's own bell");
+    assert!(
+        (rings + self_rings) * ANSWERS_PER_RING < answered,
+        "{rings} and {self_rings} rings for {answered} answers"
+    );
+}
+
+/// A figure of the line that the server logs when it stops.
+fn figure(server: &Server, name: &str) -> u64 {
+    let log = server.log();
+    let line = log.lines().rfind(|line| line.contains("stopped")).unwrap_or_else(|| panic!("no last line: {log}"));
+    let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in: {line}"))
 }
 
 /// A request under way: the path's last part, the name, and the lease that it names.
