@@ -27,7 +27,7 @@ pub struct Front {
     /// How long clients may take.
     pub timeouts: Timeouts,
     /// Bytes that are being written, to all clients together.
-    pub writing: Cell<usize>,
+    writing: Cell<usize>,
     principals: Arc<Principals>,
     ids: RefCell<RequestIds>,
     date: RefCell<Rc<str>>,
@@ -75,6 +75,16 @@ impl Front {
     /// Now, some milliseconds old: for the deadlines of connections, never for one of a lease.
     pub fn recent_ns(&self) -> u64 {
         self.now_ns.get()
+    }
+
+    /// So many bytes more are being written.
+    pub fn begin_writing(&self, bytes: usize) {
+        self.writing.set(self.writing.get() + bytes);
+    }
+
+    /// They have been taken, or given up.
+    pub fn end_writing(&self, bytes: usize) {
+        self.writing.set(self.writing.get() - bytes);
     }
 
     /// Whether clients take their answers so slowly that a large one should wait.

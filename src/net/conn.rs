@@ -222,9 +222,9 @@ impl Conn {
     async fn write(&mut self, bytes: Vec<u8>) -> bool {
         let due_ns = self.front.recent_ns() + self.front.timeouts.write_timeout_ms * 1_000_000;
         let length = bytes.len();
-        self.front.writing.set(self.front.writing.get() + length);
+        self.front.begin_writing(length);
         let (written, bytes) = self.entry.unless_cut(due_ns, self.stream.write_all(bytes)).await;
-        self.front.writing.set(self.front.writing.get() - length);
+        self.front.end_writing(length);
         self.front.recycle(bytes);
         written.is_ok()
     }
