@@ -23,5 +23,5 @@ pub struct Health {
 /// Writes the answer's body.
 pub fn answer(body: &mut Vec<u8>, health: &Health) -> Answer {
     write(body, health);
-    Answer { status: 200, retry_after_s: None }
+    Answer::OK
 }

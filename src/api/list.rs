@@ -93,7 +93,7 @@ pub fn answer(body: &mut Vec<u8>, pages: &[Page], limit: usize, view: &View<'_>)
         })
         .collect();
     write(body, &List { locks, total, next_cursor });
-    Answer { status: 200, retry_after_s: None }
+    Answer::OK
 }
 
 fn last_shown(cursor: &str) -> Option<String> {

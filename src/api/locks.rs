@@ -95,7 +95,7 @@ pub fn answer(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<
         Outcome::Denied(Denied::LimitReached) => return Err(error::lock_limit_exceeded()),
         Outcome::Denied(Denied::TokensExhausted) => return Err(error::tokens_exhausted()),
     }
-    Ok(Answer { status: 200, retry_after_s: None })
+    Ok(Answer::OK)
 }
 
 /// A lock that is held is a fact to a status, and a refusal to an acquire.
@@ -111,12 +111,12 @@ fn who_holds(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<'
                 metadata: metadata.as_deref(),
             };
             write(body, &status);
-            Answer { status: 200, retry_after_s: None }
+            Answer::OK
         }
         (Asked::Status(name), _) => {
             let (holder_id, fencing_token, expires_at, metadata) = (None, None, None, None);
             write(body, &Status { name, status: "free", holder_id, fencing_token, expires_at, metadata });
-            Answer { status: 200, retry_after_s: None }
+            Answer::OK
         }
         (_, Outcome::Held { holder, deadline_ns, metadata, .. }) => {
             let retry_after_ms = deadline_ns.saturating_sub(view.now_ns).div_ceil(1_000_000).max(1);
@@ -128,7 +128,7 @@ fn who_holds(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<'
                 retry_after_ms,
             };
             write(body, &held);
-            Answer { status: 409, retry_after_s: Some(retry_after_ms.div_ceil(1000)) }
+            Answer { status: 409, retry_after_s: Some(retry_after_ms.div_ceil(1000)), more: None }
         }
         _ => unreachable!("only a status finds a lock free"),
     }

@@ -43,13 +43,41 @@ pub enum Call<'a> {
     Health,
 }
 
-/// An answer, but for what the connection adds.
+/// An answer, but for what the connection adds. Its body is the JSON that was written beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// Seconds for a Retry-After header.
     pub retry_after_s: Option<u64>,
+    /// What answers about locks do without: boxed, so that they pay for a null pointer only.
+    pub more: Option<Box<More>>,
+}
+
+/// What is unusual about an answer: pages, redirects, cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct More {
+    /// What the body is.
+    pub content_type: &'static str,
+    /// Further headers: Location, Set-Cookie, Cache-Control, ETag, …
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// A body that is a part of the program, instead of what was written beside the answer: it is sent from where it is.
+    pub file: Option<&'static [u8]>,
+}
+
+impl Answer {
+    /// 200, and the JSON that was written.
+    pub const OK: Answer = Answer { status: 200, retry_after_s: None, more: None };
+
+    /// An answer of another kind than JSON, or with headers of its own. Its body is what was written beside it.
+    pub fn with(
+        status: u16,
+        content_type: &'static str,
+        headers: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
+    ) -> Answer {
+        let more = More { content_type, headers: headers.into_iter().collect(), file: None };
+        Answer { status, retry_after_s: None, more: Some(Box::new(more)) }
+    }
 }
 
 /// The time, and who is who, for an answer to be written.

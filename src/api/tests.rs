@@ -128,7 +128,7 @@ fn written(asked: &locks::Asked, outcome: &Outcome) -> (Answer, Value) {
 fn answers_have_the_members_of_the_contract_and_no_others() {
     let (token, deadline_ns) = (Fence::recovered(5).unwrap(), 70_001_500_000);
     let (lease_id, ttl) = (Uuid::from_u128(1), Ttl::DEFAULT);
-    let ok = Answer { status: 200, retry_after_s: None };
+    let ok = Answer::OK;
     let id = "00000000-0000-0000-0000-000000000001";
     let at = "2026-11-23T00:01:00.001Z";
 
@@ -141,7 +141,7 @@ fn answers_have_the_members_of_the_contract_and_no_others() {
     let holder_id = "00000000-0000-0000-0000-000000000007";
     let members = json!({"status": "held", "holder_id": holder_id, "expires_at": at, "metadata": "\"\n",
         "retry_after_ms": 60002});
-    let refused = Answer { status: 409, retry_after_s: Some(61) };
+    let refused = Answer { status: 409, retry_after_s: Some(61), more: None };
     assert_eq!(written(&locks::Asked::Acquire, &held), (refused, members));
     let members = json!({"name": "a", "status": "held", "holder_id": holder_id, "fencing_token": 5,
         "expires_at": at, "metadata": "\"\n"});

@@ -37,13 +37,24 @@ pub struct Head<'a> {
 pub fn respond(out: &mut Vec<u8>, head: &Head<'_>, body: &[u8], head_only: bool) {
     // The fixed parts are shorter than this, so one reservation is enough.
     out.reserve(FIXED_BYTES + head.content_type.len() + head.date.len() + extra_bytes(head.extra) + body.len());
+    respond_head(out, head, body.len());
+    if !head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Appends the headers of an answer whose body, `body_bytes` long, is sent by other means; or not at all, to a HEAD.
+///
+/// # Panics
+/// As [`respond`].
+pub fn respond_head(out: &mut Vec<u8>, head: &Head<'_>, body_bytes: usize) {
     status_line(out, head.status);
     if matches!(head.status, 204 | 304) {
-        assert!(body.is_empty(), "a {} has no body", head.status);
+        assert!(body_bytes == 0, "a {} has no body", head.status);
     } else {
         field(out, "Content-Type", head.content_type);
         out.extend_from_slice(b"Content-Length: ");
-        decimal(out, body.len());
+        decimal(out, body_bytes);
         out.extend_from_slice(b"\r\n");
     }
     field(out, "Date", head.date);
@@ -54,9 +65,6 @@ pub fn respond(out: &mut Vec<u8>, head: &Head<'_>, body: &[u8], head_only: bool)
         field(out, name, value);
     }
     out.extend_from_slice(if head.keep_alive { b"\r\n" } else { b"Connection: close\r\n\r\n" });
-    if !head_only {
-        out.extend_from_slice(body);
-    }
 }
 
 /// The date `unix_s` seconds after 1970 as headers have it: `Mon, 23 Nov 2026 06:40:00 GMT` (RFC 9110, 5.6.7).

@@ -49,6 +49,13 @@ fn an_answer_to_head_is_the_answer_to_get_without_its_body() {
 }
 
 #[test]
+fn a_body_that_is_sent_by_other_means_counts_all_the_same() {
+    let mut out = Vec::new();
+    respond_head(&mut out, &head(200), 10);
+    assert_eq!(String::from_utf8(out).expect("ASCII"), written(&head(200), "0123456789", true));
+}
+
+#[test]
 fn no_content_and_not_modified_have_neither_body_nor_length() {
     for status in [204, 304] {
         let answer = written(&head(status), "", false);

@@ -29,6 +29,8 @@ use crate::hub::Pace;
 
 /// How long a client may take to hear the last answer before its connection is closed.
 const LINGER_NS: u64 = 2_000_000_000;
+/// What a client must have taken of a part of the program when the time to write is over.
+const FILE_PIECE_BYTES: usize = 64 << 10;
 /// Places for requests under way that an idle connection keeps.
 const IDLE_FLIGHTS: usize = 4;
 
@@ -168,20 +170,27 @@ impl Conn {
         self.waits_for = None;
         while let Some(flight) = self.flights.front_mut() {
             flight.come_to_the_front(&self.front).await;
-            let out = poll_fn(|cx| self.poll_answers(cx)).await;
+            let (out, file) = poll_fn(|cx| self.poll_answers(cx)).await;
             if !self.write(out).await {
+                return false;
+            }
+            if let Some(file) = file
+                && !self.write_file(file).await
+            {
                 return false;
             }
         }
         true
     }
 
-    /// The bytes of the answers at the front that are ready: at least one.
-    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<Vec<u8>> {
+    /// The bytes of the answers at the front that are ready: at least one. If the last of them has a body that is a
+    /// part of the program, then that too: it has not been copied.
+    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<(Vec<u8>, Option<&'static [u8]>)> {
         let (mut out, mut body) = (self.front.buffer(), self.front.buffer());
-        while let Some(flight) = self.flights.front_mut() {
+        let mut file = None;
+        while let Some(flight) = self.flights.front_mut().filter(|_| file.is_none()) {
             match flight.answer(&self.front, &mut body) {
-                Some(answer) => flight.encode(&self.front, answer, &mut body, &mut out),
+                Some(answer) => file = flight.encode(&self.front, answer, &mut body, &mut out),
                 None if out.is_empty() => {
                     flight.wake_when_ready(&self.front, cx);
                     break;
@@ -195,7 +204,7 @@ impl Conn {
             self.front.recycle(out);
             return Poll::Pending;
         }
-        Poll::Ready(out)
+        Poll::Ready((out, file))
     }
 
     /// Reads something: of a client that sends much at once, a good part.
@@ -227,6 +236,20 @@ impl Conn {
         self.front.end_writing(length);
         self.front.recycle(bytes);
         written.is_ok()
+    }
+
+    /// Writes a part of the program, piece by piece, each with a deadline of its own: a large one may take a slow client
+    /// longer. No memory of ours is held by it, so it does not count as being written.
+    async fn write_file(&mut self, file: &'static [u8]) -> bool {
+        for piece in file.chunks(FILE_PIECE_BYTES) {
+            let due_ns = self.front.recent_ns() + self.front.timeouts.write_timeout_ms * 1_000_000;
+            let (written, _) = self.entry.unless_cut(due_ns, self.stream.write_all(piece)).await;
+            if written.is_err() {
+                return false;
+            }
+            self.front.hub.step(&mut self.pace).await;
+        }
+        true
     }
 
     /// Closes so that the client can read the last answer: says that no more will come, and reads what it still

@@ -7,7 +7,7 @@ use monoio::time;
 
 use crate::api::error::{self, ApiError};
 use crate::api::locks::{self, Asked};
-use crate::api::{self, Answer, Call};
+use crate::api::{self, Answer, Call, More};
 use crate::clock::{self, Duration};
 use crate::front::Front;
 use crate::http::{self, Head, Method, Request, RequestId};
@@ -118,12 +118,20 @@ impl Flight {
         }
     }
 
-    /// Appends the answer, `body` and all, to `out`.
-    pub fn encode(&self, front: &Front, answer: Result<Answer, ApiError>, body: &mut Vec<u8>, out: &mut Vec<u8>) {
+    /// Appends the answer, `body` and all, to `out`. What it gives back is a body that is to be sent after it, from
+    /// where it is.
+    pub fn encode(
+        &self,
+        front: &Front,
+        answer: Result<Answer, ApiError>,
+        body: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
         let retry_after;
         let (status, extra) = match &answer {
-            Ok(Answer { status, retry_after_s: None }) => (*status, None),
-            Ok(Answer { status, retry_after_s: Some(seconds) }) => {
+            Ok(Answer { status, more: Some(more), .. }) => return self.encode_more(front, *status, more, body, out),
+            Ok(Answer { status, retry_after_s: None, .. }) => (*status, None),
+            Ok(Answer { status, retry_after_s: Some(seconds), .. }) => {
                 retry_after = seconds.to_string();
                 (*status, Some(("Retry-After", &*retry_after)))
             }
@@ -142,6 +150,33 @@ impl Flight {
             extra: extra.as_slice(),
         };
         http::respond(out, &head, body, self.head_only);
+        None
+    }
+
+    /// The same for an answer with more to it than JSON.
+    fn encode_more(
+        &self,
+        front: &Front,
+        status: u16,
+        more: &More,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
+        let extra: Vec<(&'static str, &str)> = more.headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let head = Head {
+            status,
+            content_type: more.content_type,
+            request_id: self.request_id,
+            date: &front.date(),
+            keep_alive: self.keep_alive,
+            extra: &extra,
+        };
+        let Some(file) = more.file else {
+            http::respond(out, &head, body, self.head_only);
+            return None;
+        };
+        http::respond_head(out, &head, file.len());
+        (!self.head_only).then_some(file)
     }
 }
 
