@@ -12,6 +12,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod full_load;
 
 use std::collections::HashMap;
 use std::thread;
