@@ -8,6 +8,10 @@
 //! line that names the flag or variable the value came from, the value, and what would be right;
 //! a value that may hold a secret is never repeated.
 
+mod commands;
+
+pub use commands::{BackupArgs, CheckArgs, DatabaseArg, DumpArgs, RestoreArgs};
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -34,11 +38,48 @@ pub struct Args {
 
 /// What the program can do.
 #[derive(Clone, Debug, clap::Subcommand)]
+#[allow(clippy::large_enum_variant)] // one is made, once
 pub enum Command {
     /// Run the server (what `octostore` alone does)
     #[command(next_line_help = true)]
     Serve(ServeArgs),
+    /// Write a backup of the database of a running or stopped server to FILE
+    #[command(next_line_help = true, after_help = BACKUP_HELP)]
+    Backup(BackupArgs),
+    /// Make a new database of a backup
+    #[command(next_line_help = true, after_help = RESTORE_HELP)]
+    Restore(RestoreArgs),
+    /// Check a database or a backup from end to end, changing nothing
+    #[command(next_line_help = true, after_help = CHECK_HELP)]
+    Check(CheckArgs),
+    /// Print the locks of a running or stopped server as JSON
+    #[command(next_line_help = true, after_help = DUMP_HELP)]
+    Dump(DumpArgs),
 }
+
+const BACKUP_HELP: &str = "\
+The server goes on meanwhile. FILE is one SQLite database, for its owner only:
+it holds lease ids and the hashes of tokens. Keep it off this machine, and
+restore it with `octostore restore FILE`.";
+const RESTORE_HELP: &str = "\
+No server may run on the database, and there must be none yet: move the old
+one away first, with its -wal file. Of the backup,
+  - users and tokens are kept: a token that was rotated since the backup is
+    valid again, and the one that replaced it is not;
+  - leases are dropped, and fencing tokens go on 2^42 higher, above every one
+    that can have been given out since;
+  - new locks are refused with a 503 for the first hour (the longest TTL) that
+    the server runs: whoever got a lease after the backup may still believe in
+    it. A restart within that hour begins it again.";
+const CHECK_HELP: &str = "\
+Of a running server take a backup and check that: `octostore backup` does.
+Exit code: 0 whole, 1 it could not be checked, 2 typed wrong, 3 damaged.";
+const DUMP_HELP: &str = "\
+One line for each lock, by name:
+  {\"name\", \"user\", \"user_id\", \"lease_id\", \"fencing_token\",
+   \"ttl_seconds\", \"metadata\"}
+What is on disk is shown: a lease that has run out since it was granted may be
+among them while no server runs, since a start lets each run in full again.";
 
 /// The flags of `serve`, as typed. The texts are the help: by hand, since each setting is looked up by [`Config::new`].
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -238,7 +279,7 @@ impl Config {
         let write = setting(&args.write_timeout, "--write-timeout", "OCTOSTORE_WRITE_TIMEOUT_SECONDS", "10");
         Ok(Config {
             bind: setting(&args.bind, "--bind", "BIND_ADDR", "127.0.0.1:3000").parsed(BIND_WANTED, bind_address)?,
-            database: setting(&args.database, "--database", "DATABASE_URL", "octostore.db").database()?,
+            database: database(&args.database, env)?,
             workers: setting(&args.workers, "--workers", "OCTOSTORE_WORKERS", &workers)
                 .number(64, "a whole number from 1 to 64")? as usize,
             driver: setting(&args.driver, "--driver", "OCTOSTORE_DRIVER", "auto")
@@ -268,6 +309,18 @@ impl Config {
             },
         })
     }
+}
+
+/// The path of the database, as given: relative paths stay relative.
+fn database(typed: &Option<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
+    let (name, value) = match typed {
+        Some(value) => ("--database", value.clone()),
+        None => match env("DATABASE_URL").filter(|value| !value.is_empty()) {
+            Some(value) => ("DATABASE_URL", value),
+            None => ("the default", "octostore.db".into()),
+        },
+    };
+    Setting { name, value }.database()
 }
 
 impl Secret {

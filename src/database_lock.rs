@@ -29,8 +29,14 @@ pub struct DatabaseLock {
 
 /// Why the database cannot be had. One line that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DatabaseLockError(String);
+pub enum DatabaseLockError {
+    /// Another process has it.
+    #[error("{0}")]
+    InUse(String),
+    /// No database can be there.
+    #[error("{0}")]
+    Unfit(String),
+}
 
 impl DatabaseLock {
     /// Locks the database at `database`, which need not exist yet.
@@ -43,13 +49,13 @@ impl DatabaseLock {
         if let Some(kind) = network_file_system(&directory) {
             let text =
                 format!("{shown} is on a network file system ({kind}), which loses locks; put it on a local disk");
-            return Err(DatabaseLockError(text));
+            return Err(DatabaseLockError::Unfit(text));
         }
         let mut path: OsString = real.clone().into();
         path.push(".lock");
         let unwritable = |e: io::Error| {
             let path = path.display();
-            DatabaseLockError(format!("cannot lock {path}: {e}; the server's user must be able to write there"))
+            DatabaseLockError::Unfit(format!("cannot lock {path}: {e}; the server's user must be able to write there"))
         };
         access(&directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| unwritable(e.into()))?;
         // Mode 600: whoever may open the file, even for reading, may lock it.
@@ -60,12 +66,24 @@ impl DatabaseLock {
             Err(TryLockError::WouldBlock) => {
                 let holder = holder(&mut file);
                 let text = format!("{shown} is in use by {holder}: stop it, or give this server another --database");
-                return Err(DatabaseLockError(text));
+                return Err(DatabaseLockError::InUse(text));
             }
             Err(TryLockError::Error(e)) => return Err(unwritable(e)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(unwritable)?;
         Ok(DatabaseLock { database: real, _held: file })
+    }
+
+    /// As [`DatabaseLock::take`] for a file that may be a server's database or merely a copy of one: None if no
+    /// server has ever had it, and then nothing is put beside it.
+    ///
+    /// # Errors
+    /// Another process has it.
+    pub fn take_if_any(file: &Path) -> Result<Option<DatabaseLock>, DatabaseLockError> {
+        let (_, real) = real_path(file)?;
+        let mut path: OsString = real.into();
+        path.push(".lock");
+        if Path::new(&path).exists() { DatabaseLock::take(file).map(Some) } else { Ok(None) }
     }
 
     /// The database's real path: absolute, no symbolic link in it.
@@ -77,7 +95,7 @@ impl DatabaseLock {
 /// The real directory of a database that may not exist yet, and its real path.
 fn real_path(database: &Path) -> Result<(PathBuf, PathBuf), DatabaseLockError> {
     let shown = database.display();
-    let failed = |text: String| DatabaseLockError(text);
+    let failed = DatabaseLockError::Unfit;
     if database.symlink_metadata().is_ok() {
         let real =
             fs::canonicalize(database).map_err(|e| failed(format!("{shown} is a link that leads nowhere: {e}")))?;

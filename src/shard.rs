@@ -49,6 +49,11 @@ impl Shard {
         Shard { table, ledger: Ledger { fence, quota, batch: Batch::default(), last: 0 } }
     }
 
+    /// Refuses new leases until `until_ns`: see [`LockTable::grant_nothing_before`].
+    pub fn grant_nothing_before(&mut self, until_ns: u64) {
+        self.table.grant_nothing_before(until_ns);
+    }
+
     /// Applies a command. `now_ns` must have been read after the command arrived.
     ///
     /// # Errors

@@ -56,6 +56,8 @@ pub struct Shared {
     pub intake: Arc<Intake>,
     /// The fencing tokens.
     pub fence: Arc<Fence>,
+    /// For so long from its start no worker grants a lock: a backup was restored.
+    pub grace_s: u64,
     /// The users' limits.
     pub quota: Arc<Quota>,
     /// The users.
@@ -98,7 +100,9 @@ fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan, started: &Send
     let share = shared.max_connections.div_ceil(shared.mesh.cores() as u32);
     let mut runtime = runtime::build(shared.driver, share)?;
     // The leases' full TTLs begin here, when their holders can soon be heard.
-    let shard = Shard::new(clock::now_ns(), rows, shared.fence.clone(), shared.quota.clone());
+    let now_ns = clock::now_ns();
+    let mut shard = Shard::new(now_ns, rows, shared.fence.clone(), shared.quota.clone());
+    shard.grant_nothing_before(now_ns + shared.grace_s * 1_000_000_000);
     let hub = Rc::new(Hub::new(core, shard, shared.mesh.clone(), shared.intake.clone()));
     let about = Health {
         status: "ok",

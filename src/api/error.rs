@@ -17,7 +17,7 @@ pub struct ApiError {
     /// What was wrong, and what would be right, for people.
     pub details: Cow<'static, str>,
     /// The header that belongs to it, if any.
-    pub header: Option<(&'static str, &'static str)>,
+    pub header: Option<(&'static str, Cow<'static, str>)>,
 }
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ impl ApiError {
     }
 
     fn with(self, name: &'static str, value: &'static str) -> ApiError {
-        ApiError { header: Some((name, value)), ..self }
+        ApiError { header: Some((name, Cow::Borrowed(value))), ..self }
     }
 
     /// Writes the body.
@@ -77,6 +77,7 @@ fn summary(code: &str) -> &'static str {
         "version_not_supported" => "HTTP version not supported",
         "request_timeout" => "Request timeout",
         "overloaded" => "Overloaded",
+        "grace_period" => "Restored from a backup",
         _ => "Internal error",
     }
 }
@@ -178,6 +179,16 @@ pub fn journal_failed() -> ApiError {
         "the server cannot write to its disk and stops; whether this took effect is known after its restart",
     )
     .with("Retry-After", "5")
+}
+
+/// A backup was restored: leases that it does not know may still be believed, for so many seconds.
+pub fn grace_period(left_s: u64) -> ApiError {
+    let details = "this server was restored from a backup; until every lease granted before has run out it grants no lock: \
+                   try again after the time in Retry-After";
+    ApiError {
+        header: Some(("Retry-After", Cow::Owned(left_s.to_string()))),
+        ..ApiError::new(503, "grace_period", details)
+    }
 }
 
 /// All connections are taken.

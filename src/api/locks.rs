@@ -94,6 +94,9 @@ pub fn answer(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<
         Outcome::Denied(Denied::NotCurrent) => return Err(error::lease_not_current()),
         Outcome::Denied(Denied::LimitReached) => return Err(error::lock_limit_exceeded()),
         Outcome::Denied(Denied::TokensExhausted) => return Err(error::tokens_exhausted()),
+        Outcome::Denied(Denied::GracePeriod { until_ns }) => {
+            return Err(error::grace_period(until_ns.saturating_sub(view.now_ns).div_ceil(1_000_000_000).max(1)));
+        }
     }
     Ok(Answer::OK)
 }

@@ -162,6 +162,7 @@ fn denials_are_errors_with_their_codes() {
         (Denied::NotCurrent, 409, "lease_not_current"),
         (Denied::LimitReached, 403, "lock_limit_exceeded"),
         (Denied::TokensExhausted, 500, "internal_error"),
+        (Denied::GracePeriod { until_ns: 0 }, 503, "grace_period"),
     ] {
         let asked = locks::Asked::Renew;
         let error = locks::answer(&mut body, &asked, &Outcome::Denied(denied), &view(&principals)).unwrap_err();

@@ -1,11 +1,19 @@
 //! The command line: which command was typed, and how the process ends. One file per command.
 
+mod backup;
+mod check;
+mod dump;
+mod files;
+mod progress;
+mod restore;
 pub mod serve;
 
 use std::error::Error;
 use std::fmt;
 
 use crate::config::{Args, Command, Config, ConfigError};
+use crate::database_lock::DatabaseLockError;
+use crate::journal::JournalError;
 
 /// Why a command has ended other than well. Its text is one line.
 #[derive(Debug)]
@@ -14,6 +22,8 @@ pub enum Failure {
     Usage(ConfigError),
     /// It went wrong: exit code 1.
     Failed(Box<dyn Error>),
+    /// `check` has found a database damaged: exit code 3.
+    Damaged(String),
 }
 
 /// Does what was typed.
@@ -22,11 +32,16 @@ pub enum Failure {
 /// What went wrong, for stderr and the exit code.
 pub fn run(args: Args) -> Result<(), Failure> {
     let command = args.command.unwrap_or(Command::Serve(args.serve));
+    let env = |variable: &str| std::env::var_os(variable);
     match command {
         Command::Serve(flags) => {
-            let config = Config::new(&flags, &|variable| std::env::var_os(variable)).map_err(Failure::Usage)?;
+            let config = Config::new(&flags, &env).map_err(Failure::Usage)?;
             serve::run(config).map_err(Failure::Failed)
         }
+        Command::Backup(args) => backup::run(&args, &args.database.path(&env)?),
+        Command::Restore(args) => restore::run(&args, &args.database.path(&env)?),
+        Command::Check(args) => check::run(args.file.as_deref(), &args.database.path(&env)?),
+        Command::Dump(args) => dump::run(&args.database.path(&env)?),
     }
 }
 
@@ -36,7 +51,38 @@ impl Failure {
         match self {
             Failure::Usage(_) => 2,
             Failure::Failed(_) => 1,
+            Failure::Damaged(_) => 3,
         }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Usage(error)
+    }
+}
+
+impl From<Box<dyn Error>> for Failure {
+    fn from(error: Box<dyn Error>) -> Failure {
+        Failure::Failed(error)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Failure {
+        Failure::Failed(text.into())
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Failure {
+        Failure::Failed(error.into())
+    }
+}
+
+impl From<DatabaseLockError> for Failure {
+    fn from(error: DatabaseLockError) -> Failure {
+        Failure::Failed(error.into())
     }
 }
 
@@ -45,6 +91,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Usage(error) => write!(f, "{error}; see octostore --help"),
             Failure::Failed(error) => error.fmt(f),
+            Failure::Damaged(text) => f.write_str(text),
         }
     }
 }

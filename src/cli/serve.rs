@@ -72,6 +72,12 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
         rows.len(),
         recovered.last_commit
     );
+    if recovered.grace_s > 0 {
+        let grace_s = recovered.grace_s;
+        tracing::warn!(
+            "a backup was restored: no lock is granted for {grace_s} s, until every earlier lease has run out"
+        );
+    }
     let principals = principals(&mut journal, &gathered.credentials)?;
 
     let shared = share(&config, &recovered, principals)?;
@@ -123,6 +129,7 @@ fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Resu
         mesh: Arc::new(Mesh::new(bells)),
         intake: Arc::new(Intake::new(config.workers)?),
         fence: Arc::new(Fence::above(recovered.mark)),
+        grace_s: recovered.grace_s,
         quota: Arc::new(Quota::new(principals.account_places(), config.max_locks_per_user)),
         principals: Arc::new(principals),
         journal_metrics: Arc::new(JournalMetrics::default()),

@@ -7,7 +7,9 @@ use super::*;
 /// The configuration for a command line and an environment.
 fn config(line: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
     let args = Args::try_parse_from([&["octostore"], line].concat()).map_err(|e| e.to_string())?;
-    let Command::Serve(serve) = args.command.unwrap_or(Command::Serve(args.serve));
+    let Command::Serve(serve) = args.command.unwrap_or(Command::Serve(args.serve)) else {
+        panic!("{line:?} is another command");
+    };
     let env = |wanted: &str| env.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into());
     Config::new(&serve, &env).map_err(|e| e.to_string())
 }

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use super::recovery::{self, Meta, Stored, checksum};
+use super::restore::restored;
 use super::ring::{Limits, Ring};
 use super::{Account, Commit, Journal, JournalError, Recovered, Room, Row, RowChange};
 use crate::lease::{LockName, UserId};
@@ -91,6 +92,22 @@ impl Disk {
             faults: Vec::new(),
         };
         Disk { stored: Arc::new(Mutex::new(copy)) }
+    }
+
+    /// The disk of a server on which a backup of this one was restored: what `octostore restore` makes of the file.
+    ///
+    /// # Errors
+    /// The backup cannot be recovered, or its tokens are used up.
+    pub fn restored(&self, with_grace: bool) -> Result<Disk, JournalError> {
+        let disk = self.image();
+        let recovered = MemoryJournal::on(&disk).recover()?;
+        let meta = restored(&recovered, with_grace)?;
+        let mut content = disk.content();
+        content.meta = meta;
+        content.rows.clear();
+        content.slots.clear();
+        drop(content);
+        Ok(disk)
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -213,6 +230,13 @@ impl Journal for MemoryJournal {
 
     fn probe(&mut self) -> Result<(), JournalError> {
         self.call(Some(Call::Probe), |_| Ok(()))
+    }
+
+    fn end_grace(&mut self) -> Result<(), JournalError> {
+        self.call(None, |content| {
+            content.meta.grace_s = 0;
+            Ok(())
+        })
     }
 
     fn close(&mut self) -> Result<(), JournalError> {

@@ -81,3 +81,19 @@ fn an_image_does_not_see_what_comes_later() {
     assert_eq!(started(&image).1.last_commit, 1);
     assert_eq!(started(&disk).1.last_commit, 2);
 }
+
+#[test]
+fn a_restored_disk_holds_no_lease_counts_on_higher_and_waits_until_the_grace_has_run_once() {
+    let disk = Disk::new(LIMITS);
+    let (mut journal, _) = started(&disk);
+    journal.append(&commit(1)).unwrap();
+    let restored = disk.restored(true).unwrap();
+    for _ in 0..2 {
+        let found = started(&restored).1;
+        assert_eq!((found.mark, found.last_commit, found.grace_s), (1 + (1 << 42), 1, 3600));
+        assert!(found.locks.is_empty() && found.tail.is_empty());
+    }
+    started(&restored).0.end_grace().unwrap();
+    assert_eq!(started(&restored).1.grace_s, 0);
+    assert_eq!(disk.restored(false).unwrap().restored(false).map(|disk| started(&disk).1.mark).unwrap(), 1 + (2 << 42));
+}

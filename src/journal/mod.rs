@@ -9,6 +9,7 @@
 //! The table holds the state up to the trim mark, the untrimmed commits hold what came after; records say whole states, so
 //! replaying a commit that a row has seen already changes nothing.
 
+mod backup;
 #[cfg(test)]
 mod contract;
 mod fold;
@@ -16,17 +17,23 @@ mod intake;
 mod memory;
 mod record;
 mod recovery;
+mod restore;
 mod ring;
 mod sqlite;
+mod sqlite_backup;
+mod sqlite_offline;
 mod sqlite_schema;
 mod writer;
 
+pub use backup::{Copied, Pages, Source};
 pub use fold::{Dirty, Slice};
 pub use intake::{Batch, Intake};
 pub use memory::{Call, Disk, Effect, MemoryJournal};
 pub use record::{Corrupt, Records, decode, encode};
+pub use restore::{GRACE_S, MARK_STEP};
 pub use ring::Limits;
 pub use sqlite::SqliteJournal;
+pub use sqlite_offline::{Inspected, SCHEMA_VERSION};
 pub use writer::{Workers, Writer};
 
 use uuid::Uuid;
@@ -111,6 +118,8 @@ pub struct Recovered {
     pub last_commit: u64,
     /// The untrimmed commits, number and records, in order: their rows may be behind.
     pub tail: Vec<(u64, Vec<u8>)>,
+    /// For so long no lock may be granted, from this start: a backup was restored, and no start has run that long yet.
+    pub grace_s: u64,
 }
 
 /// Why something could not be stored or read. Its text is for the operator.
@@ -173,6 +182,17 @@ pub trait Journal: Send {
     /// # Errors
     /// As for `append`.
     fn probe(&mut self) -> Result<(), JournalError>;
+
+    /// Notes that the time of [`Recovered::grace_s`] has passed: the next start need not wait again.
+    ///
+    /// # Errors
+    /// As for `append`.
+    fn end_grace(&mut self) -> Result<(), JournalError>;
+
+    /// What a backup is copied from, while the journal goes on; None if it has no backups.
+    fn source(&self) -> Option<Box<dyn Source>> {
+        None
+    }
 
     /// Closes after the last commit, leaving the tidiest file.
     ///

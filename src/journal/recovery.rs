@@ -23,6 +23,8 @@ pub(super) struct Meta {
     pub last_commit: u64,
     /// Commits up to this number are in the rows.
     pub trimmed_through: u64,
+    /// For so long after a start no lock is granted: see [`super::restored`]. 0 if that is over.
+    pub grace_s: u64,
 }
 
 /// A commit as it is stored.
@@ -127,7 +129,7 @@ pub(super) fn replay(
     }
     locks.extend(overlay.into_values().flatten().map(|record| Row::from(&record)));
     let tail = commits.into_iter().map(|commit| (commit.number, commit.records)).collect();
-    Ok(Recovered { locks, mark, last_commit: meta.last_commit, tail })
+    Ok(Recovered { locks, mark, last_commit: meta.last_commit, tail, grace_s: meta.grace_s })
 }
 
 /// An error that says what to do.

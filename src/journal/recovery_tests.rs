@@ -25,7 +25,7 @@ fn sealed(number: u64, records: Vec<u8>) -> Stored {
 fn journal() -> (Meta, Vec<Stored>) {
     let numbers = [5, 2, 3, 4];
     let commits = numbers.map(|number| stored(number, &[Change::Granted(held("a", number))]));
-    (Meta { mark: 5, last_commit: 5, trimmed_through: 2 }, commits.into())
+    (Meta { mark: 5, last_commit: 5, trimmed_through: 2, grace_s: 0 }, commits.into())
 }
 
 fn why(result: Result<impl Sized, JournalError>) -> String {
@@ -104,7 +104,7 @@ fn rows_that_are_twice_there_or_out_of_order_are_refused() {
     for names in [["b", "a"], ["b", "b"], ["x", "a"], ["x", "x"]] {
         // x is in the journal too, so its row is passed over.
         let commits = vec![stored(1, &[Change::Gone { name: "x" }])];
-        let meta = Meta { mark: 9, last_commit: 1, trimmed_through: 0 };
+        let meta = Meta { mark: 9, last_commit: 1, trimmed_through: 0, grace_s: 0 };
         let why = why(replay(meta, commits, 1, names.map(|name| row(name, 1)).into_iter()));
         assert!(why.contains("is out of order"), "{names:?}: {why}");
     }
@@ -121,7 +121,7 @@ fn the_mark_is_the_highest_token_that_anything_shows() {
     let mark = |meta_mark: u64, commit_mark: u64, record: u64, row_token: u64| {
         let mut commit = stored(1, &[Change::Granted(held("b", record))]);
         commit.mark = commit_mark;
-        let meta = Meta { mark: meta_mark, last_commit: 1, trimmed_through: 0 };
+        let meta = Meta { mark: meta_mark, last_commit: 1, trimmed_through: 0, grace_s: 0 };
         replay(meta, vec![commit], 1, [row("a", row_token)].into_iter()).unwrap().mark
     };
     assert_eq!([mark(9, 1, 1, 1), mark(1, 9, 1, 1), mark(1, 1, 9, 1), mark(1, 1, 1, 9)], [9; 4]);

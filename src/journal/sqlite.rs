@@ -22,14 +22,17 @@
 //! [`tidy`]: Journal::tidy
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::ReentrantMutex;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row as SqlRow, params};
 use uuid::Uuid;
 
 use super::recovery::{self, Meta, Stored, checksum, corrupt};
 use super::ring::{Limits, Ring};
-use super::{Account, Commit, Journal, JournalError, Recovered, Room, Row, RowChange, sqlite_schema};
+use super::sqlite_backup::Shared;
+use super::{Account, Commit, Journal, JournalError, Recovered, Room, Row, RowChange, Source, sqlite_schema};
 use crate::fence::Fence;
 use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
 
@@ -58,15 +61,16 @@ const ADD_ACCOUNT: &str = "
     INSERT INTO accounts (id, public_id, kind, external_id, created_at)
     SELECT coalesce(max(id) + 1, 0), ?1, ?2, ?3, strftime('%Y-%m-%dT%H:%M:%SZ', ?4, 'unixepoch') FROM accounts WHERE true
     ON CONFLICT (kind, external_id) DO NOTHING";
+const END_GRACE: &str = "UPDATE meta SET grace_seconds = 0";
 // An update that changes no byte writes no page, and so would sync nothing.
 const PROBE: &str = "UPDATE meta SET probe = 1 - probe";
 
 /// A journal in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteJournal {
-    path: PathBuf,
-    /// None once it is closed.
-    connection: Option<Connection>,
+    pub(super) path: PathBuf,
+    /// None once it is closed. A backup under way holds it too, on the same thread: hence a lock that may be taken again.
+    connection: Option<Arc<ReentrantMutex<Connection>>>,
     limits: Limits,
     ring: Ring,
     /// Row changes since the last checkpoint.
@@ -83,20 +87,29 @@ impl SqliteJournal {
         let path = std::path::absolute(path)
             .map_err(|error| JournalError::Failed(format!("'{}' is no path to a file ({error})", path.display())))?;
         let connection = sqlite_schema::open(&path)?;
-        Ok(SqliteJournal { path, connection: Some(connection), limits, ring: Ring::unread(), folded: 0 })
+        Ok(SqliteJournal::of(path, connection, limits))
     }
 
-    fn connection(&self) -> Result<&Connection, JournalError> {
+    pub(super) fn of(path: PathBuf, connection: Connection, limits: Limits) -> SqliteJournal {
+        let connection = Some(Arc::new(ReentrantMutex::new(connection)));
+        SqliteJournal { path, connection, limits, ring: Ring::unread(), folded: 0 }
+    }
+
+    pub(super) fn connection(&self) -> Result<&Arc<ReentrantMutex<Connection>>, JournalError> {
         self.connection.as_ref().ok_or_else(|| JournalError::Failed(format!("{} is closed", self.path.display())))
     }
 
     /// Does `work`; an error says what was being done, and to which file.
-    fn run<T>(&self, doing: &str, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
-        work(self.connection()?).map_err(|error| sqlite_schema::explain(&self.path, doing, &error))
+    pub(super) fn run<T>(
+        &self,
+        doing: &str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        work(&self.connection()?.lock()).map_err(|error| sqlite_schema::explain(&self.path, doing, &error))
     }
 
     /// Does `work` in one transaction: all of it is on disk afterwards, or nothing.
-    fn transaction<T>(
+    pub(super) fn transaction<T>(
         &self,
         doing: &str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -138,7 +151,7 @@ impl SqliteJournal {
         Ok(())
     }
 
-    fn read(&self) -> Result<(Recovered, Ring), JournalError> {
+    pub(super) fn read(&self) -> Result<(Recovered, Ring), JournalError> {
         const DOING: &str = "reading";
         let meta = self.run(DOING, read_meta)?;
         let commits = recovery::untrimmed(meta, self.run(DOING, |connection| read_journal(connection, meta))?)?;
@@ -148,14 +161,15 @@ impl SqliteJournal {
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => corrupt(what.to_string()),
             error => sqlite_schema::explain(&self.path, DOING, &error),
         };
-        let mut statement = self.connection()?.prepare(READ_ROWS).map_err(explain)?;
+        let connection = self.connection()?.lock();
+        let mut statement = connection.prepare(READ_ROWS).map_err(explain)?;
         let rows = statement.query_map([], read_row).map_err(explain)?.map(|row| row.map_err(explain));
         let live = commits.iter().map(|commit| (commit.slot, commit.records.len() as u64));
         let ring = Ring::new(self.limits, meta.last_commit, live);
         Ok((recovery::replay(meta, commits, accounts, rows)?, ring))
     }
 
-    fn read_accounts(&self) -> Result<Vec<Account>, JournalError> {
+    pub(super) fn read_accounts(&self) -> Result<Vec<Account>, JournalError> {
         let accounts = self.run("reading", |connection| {
             let mut statement =
                 connection.prepare("SELECT id, public_id, kind, external_id FROM accounts ORDER BY id")?;
@@ -175,7 +189,7 @@ impl SqliteJournal {
     }
 
     /// Puts the path before what recovery found, which does not know it.
-    fn name_file(&self, error: JournalError) -> JournalError {
+    pub(super) fn name_file(&self, error: JournalError) -> JournalError {
         let path = self.path.display();
         match error {
             JournalError::Corrupt(what) if !what.contains(&*path.to_string()) => {
@@ -255,9 +269,20 @@ impl Journal for SqliteJournal {
         self.run("probing", |connection| execute(connection, PROBE))
     }
 
+    fn end_grace(&mut self) -> Result<(), JournalError> {
+        self.run("updating", |connection| execute(connection, END_GRACE))
+    }
+
+    fn source(&self) -> Option<Box<dyn Source>> {
+        self.connection.clone().map(|connection| Box::new(Shared(connection)) as Box<dyn Source>)
+    }
+
     fn close(&mut self) -> Result<(), JournalError> {
         self.ring = Ring::unread();
-        self.connection.take().map_or(Ok(()), |connection| sqlite_schema::close(connection, &self.path))
+        let Some(connection) = self.connection.take() else { return Ok(()) };
+        let connection =
+            Arc::into_inner(connection).expect("no backup goes on while the journal is closed").into_inner();
+        sqlite_schema::close(connection, &self.path)
     }
 }
 
@@ -287,8 +312,9 @@ fn put(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
 }
 
 fn read_meta(connection: &Connection) -> rusqlite::Result<Meta> {
-    connection.query_row("SELECT mark, last_commit, trimmed_through FROM meta", [], |row| {
-        Ok(Meta { mark: unsigned(row, 0)?, last_commit: unsigned(row, 1)?, trimmed_through: unsigned(row, 2)? })
+    connection.query_row("SELECT mark, last_commit, trimmed_through, grace_seconds FROM meta", [], |row| {
+        let (mark, last_commit) = (unsigned(row, 0)?, unsigned(row, 1)?);
+        Ok(Meta { mark, last_commit, trimmed_through: unsigned(row, 2)?, grace_s: unsigned(row, 3)? })
     })
 }
 

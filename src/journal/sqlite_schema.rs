@@ -21,8 +21,8 @@ use super::JournalError;
 
 /// `application_id` in the file's header, so that `file` and others can tell it: "Octo".
 pub(super) const APPLICATION_ID: i32 = 0x4f63_746f;
-/// `user_version`: of the tables, and of the bytes in `journal.records`.
-pub(super) const SCHEMA_VERSION: i32 = 1;
+/// `user_version`: of the tables, and of the bytes in `journal.records`. [`migrate`] knows the earlier ones.
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// SQLite's page cache, in KiB: the upper pages of a table of millions of rows, and the hot lower ones.
 const CACHE_KIB: u32 = 16 * 1024;
@@ -37,9 +37,10 @@ CREATE TABLE meta (                       -- one row
     last_commit      INTEGER NOT NULL CHECK (last_commit >= 0),
     trimmed_through  INTEGER NOT NULL CHECK (trimmed_through BETWEEN 0 AND last_commit), -- these are in the rows
     wal_holds_more   INTEGER NOT NULL CHECK (wal_holds_more IN (0, 1)), -- newer commits were written to the -wal file
-    probe            INTEGER NOT NULL     -- changes when the disk is probed
+    probe            INTEGER NOT NULL,    -- changes when the disk is probed
+    grace_seconds    INTEGER NOT NULL DEFAULT 0 CHECK (grace_seconds BETWEEN 0 AND 3600) -- see restore.rs
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0);
+INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0);
 
 CREATE TABLE accounts (
     id           INTEGER PRIMARY KEY CHECK (id BETWEEN 0 AND 4294967295),
@@ -68,7 +69,21 @@ CREATE TABLE journal (                    -- the commits after meta.trimmed_thro
 ) STRICT;
 ";
 
-/// Opens the database at `path`, or makes one.
+/// What makes version 2 of version 1.
+const TO_VERSION_2: &str = "
+ALTER TABLE meta ADD COLUMN
+    grace_seconds    INTEGER NOT NULL DEFAULT 0 CHECK (grace_seconds BETWEEN 0 AND 3600); -- see restore.rs
+";
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// Tables of ours, of a version that this program knows.
+    Version(i32),
+}
+
+/// Opens the database at `path`, or makes one. One of an earlier version is brought up to date.
 ///
 /// # Errors
 /// What is in the way, and what to do.
@@ -77,14 +92,59 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     // NO_MUTEX: one thread has the connection. The path is absolute, so that none is read as a URI or `:memory:`.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, "opening", &error))?;
-    let is_new = identify(&opened, path)?;
+    let found = identify(&opened, path)?;
     configure(&opened).map_err(|error| explain(path, "preparing", &error))?;
-    if is_new {
-        create(&opened).map_err(|error| explain(path, "creating the tables", &error))?;
-    } else {
-        refuse_what_is_not_whole(&opened, path, wal_bytes)?;
+    match found {
+        Found::Nothing => create(&opened).map_err(|error| explain(path, "creating the tables", &error))?,
+        Found::Version(version) => {
+            refuse_what_is_not_whole(&opened, path, wal_bytes)?;
+            migrate(&opened, version).map_err(|error| explain(path, "bringing the tables up to date in", &error))?;
+        }
     }
     Ok(opened)
+}
+
+/// Opens the database at `path` to read it, and gives its version. Nothing is changed, neither in the file nor
+/// beside it: without a `-wal` file it may lie on a disk that cannot be written.
+///
+/// # Errors
+/// What is in the way, and what to do.
+pub(super) fn open_to_read(path: &Path) -> Result<(Connection, i32), JournalError> {
+    let file = path.display();
+    let wal_bytes = look_at_files(path)?;
+    if !path.exists() {
+        return Err(JournalError::Failed(format!("there is no file {file}")));
+    }
+    let opened = if wal_bytes > 0 {
+        // Its commits are read in place; no checkpoint follows.
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    } else {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable_uri(path), flags)
+    };
+    let opened = opened.map_err(|error| explain(path, "opening", &error))?;
+    let Found::Version(version) = identify(&opened, path)? else {
+        return Err(JournalError::Failed(format!("{file} is empty: it holds no database")));
+    };
+    refuse_what_is_not_whole(&opened, path, wal_bytes)?;
+    opened
+        .execute_batch(&format!("PRAGMA cell_size_check = ON; PRAGMA cache_size = -{CACHE_KIB};"))
+        .map_err(|error| explain(path, "preparing", &error))?;
+    Ok((opened, version))
+}
+
+/// As SQLite's documentation of `immutable` has it: no lock, no `-wal`, no change.
+fn immutable_uri(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(byte.into()),
+            _ => write!(uri, "%{byte:02X}").expect("a String takes everything"),
+        }
+    }
+    uri + "?immutable=1"
 }
 
 /// Merges the `-wal` file into the database and closes it: one file is left.
@@ -130,9 +190,22 @@ pub(super) fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> Jour
     })
 }
 
+/// As [`look_at_files`], of files that are to be written.
+fn look_around(path: &Path) -> Result<u64, JournalError> {
+    let wal_bytes = look_at_files(path)?;
+    let directory = path.parent().unwrap_or(path);
+    let not_allowed =
+        |what, error| JournalError::Failed(format!("{what} cannot be written ({error}): allow octostore to"));
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| not_allowed(directory.display(), e))?;
+    match access(path, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(wal_bytes),
+        Err(error) => Err(not_allowed(path.display(), error)),
+    }
+}
+
 /// What can be told of the files before SQLite opens them, which says only "unable to open". Gives the size of the
 /// `-wal` file, 0 if there is none. Opens nothing: closing a file drops every lock this process has on it.
-fn look_around(path: &Path) -> Result<u64, JournalError> {
+fn look_at_files(path: &Path) -> Result<u64, JournalError> {
     let refuse = |why: String| Err(JournalError::Failed(why));
     let file = path.display();
     let directory = path.parent().unwrap_or(path);
@@ -161,17 +234,11 @@ fn look_around(path: &Path) -> Result<u64, JournalError> {
         }
         _ => {}
     }
-    let not_allowed =
-        |what, error| JournalError::Failed(format!("{what} cannot be written ({error}): allow octostore to"));
-    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| not_allowed(directory.display(), e))?;
-    match access(path, Access::READ_OK | Access::WRITE_OK) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(wal_bytes),
-        Err(error) => Err(not_allowed(file, error)),
-    }
+    Ok(wal_bytes)
 }
 
-/// Takes the file for this connection alone, and says whether it is empty. Refuses what is not ours.
-fn identify(connection: &Connection, path: &Path) -> Result<bool, JournalError> {
+/// Takes the file for this connection alone, and says what is in it. Refuses what is not ours.
+fn identify(connection: &Connection, path: &Path) -> Result<Found, JournalError> {
     let file = path.display();
     let read = || {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -184,8 +251,10 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, JournalError> 
     };
     let ours = i64::from(APPLICATION_ID);
     match read().map_err(|error| explain(path, "opening", &error))? {
-        (0, 0, 0) => Ok(true),
-        (id, version, _) if id == ours && version == i64::from(SCHEMA_VERSION) => Ok(false),
+        (0, 0, 0) => Ok(Found::Nothing),
+        (id, version, _) if id == ours && (1..=i64::from(SCHEMA_VERSION)).contains(&version) => {
+            Ok(Found::Version(version as i32))
+        }
         (id, version, _) if id == ours => {
             let remedy =
                 if version > i64::from(SCHEMA_VERSION) { "use the newer octostore" } else { "restore a backup" };
@@ -223,6 +292,15 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA user_version = {SCHEMA_VERSION};
          COMMIT;"
     ))
+}
+
+/// Brings the tables of an earlier version up to date, in one transaction.
+fn migrate(connection: &Connection, version: i32) -> rusqlite::Result<()> {
+    if version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {TO_VERSION_2} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }
 
 /// See `wal_holds_more` in [`super::sqlite`]'s header. Missing pages are SQLite's to notice; a piece of one is not.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::super::backup::Copied;
 use super::super::contract::{LIMITS, Site, keeps_the_contract};
 use super::super::encode;
 use super::*;
@@ -319,9 +320,9 @@ fn read_only_is_no_bar_to_root() {
 fn another_schema_version_is_refused_with_what_to_do() {
     let directory = closed_database();
     directory.with_sql("PRAGMA user_version = 7");
-    refused(&directory.file(), "schema version 7; this octostore knows version 1: use the newer octostore");
+    refused(&directory.file(), "schema version 7; this octostore knows version 2: use the newer octostore");
     directory.with_sql("PRAGMA user_version = 0");
-    refused(&directory.file(), "schema version 0; this octostore knows version 1: restore a backup");
+    refused(&directory.file(), "schema version 0; this octostore knows version 2: restore a backup");
 }
 
 #[test]
@@ -413,4 +414,69 @@ fn a_path_that_looks_like_sqlites_own_syntax_is_a_file() {
         journal.close().unwrap();
         assert!(directory.files().contains(&name.to_owned()), "{name}");
     }
+}
+
+#[test]
+fn a_database_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
+    let directory = closed_database();
+    let before = opened(&directory.file()).1;
+    directory.with_sql("ALTER TABLE meta DROP COLUMN grace_seconds; PRAGMA user_version = 1");
+    let refused = SqliteJournal::inspect(&directory.file()).unwrap_err().to_string();
+    assert!(refused.contains("version 1") && refused.contains("start"), "{refused}");
+    for _ in 0..2 {
+        assert_eq!(opened(&directory.file()).1, before);
+    }
+    SqliteJournal::verify(&directory.file()).unwrap();
+}
+
+#[test]
+fn a_backup_goes_on_while_commits_do_and_holds_those_made_up_to_its_end() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    let rows: Vec<RowChange> = (1..=30_000).map(|n| RowChange::Put(row(&format!("lock-{n}"), n))).collect();
+    append(&mut journal, 1);
+    journal.fold(&rows, 30_000, 1).unwrap();
+    let (source, copy) = (journal.source().unwrap(), directory.0.join("copy.db"));
+    let (mut slices, mut last) = (0, 1);
+    let copied = source.copy(&copy, &mut |pages| {
+        slices += 1;
+        assert!(pages.done <= 64 * slices && pages.done <= pages.total, "{pages:?} after {slices} slices");
+        last += 1;
+        append(&mut journal, last);
+        if slices % 3 == 0 {
+            journal.fold(&[RowChange::Put(row(&format!("lock-{slices}"), 40_000))], 40_000, last).unwrap();
+            journal.checkpoint().unwrap();
+        }
+        Ok(true)
+    });
+    assert_eq!(copied.unwrap(), Copied::Whole);
+    assert!(slices > 5, "{slices}");
+    drop(source);
+    let held = SqliteJournal::seal(&copy).unwrap().recovered;
+    assert_eq!(
+        (held.locks.len(), held.last_commit),
+        (30_001, last - 1),
+        "all but the commit made after the last slice"
+    );
+    append(&mut journal, last + 1);
+    journal.close().unwrap();
+}
+
+#[test]
+fn a_backup_that_nobody_wants_any_more_leaves_nothing() {
+    let directory = Directory::new();
+    let (mut journal, _) = opened(&directory.file());
+    journal.accounts(&[("static", "ada")]).unwrap();
+    let rows: Vec<RowChange> = (1..=30_000).map(|n| RowChange::Put(row(&format!("lock-{n}"), n))).collect();
+    journal.fold(&rows, 30_000, 0).unwrap();
+    let source = journal.source().unwrap();
+    assert_eq!(source.copy(&directory.0.join("copy.db"), &mut |_| Ok(false)).unwrap(), Copied::GivenUp);
+    let fails = |_| Err(JournalError::Failed("the journal has failed".into()));
+    assert!(source.copy(&directory.0.join("copy.db"), &mut { fails }).is_err());
+    assert_eq!(directory.files(), ["octostore.db", "octostore.db-wal"]);
+    std::fs::write(directory.0.join("copy.db"), "there").unwrap();
+    let there = source.copy(&directory.0.join("copy.db"), &mut |_| Ok(true)).unwrap();
+    assert!(matches!(there, Copied::Failed(why) if why.contains("copy.db")));
+    append(&mut journal, 1);
 }

@@ -59,6 +59,8 @@ pub struct Writer<J: Journal> {
     /// Per core, the last change in the commit being made.
     lasts: Vec<Seq>,
     last_fold_ns: u64,
+    /// When the time after a restore is over, in which nothing is granted.
+    grace_until_ns: Option<u64>,
 }
 
 impl<J: Journal> Writer<J> {
@@ -91,6 +93,7 @@ impl<J: Journal> Writer<J> {
             mark: recovered.mark,
             records: Vec::new(),
             last_fold_ns: now_ns,
+            grace_until_ns: (recovered.grace_s > 0).then(|| now_ns + recovered.grace_s * 1_000_000_000),
         })
     }
 
@@ -163,6 +166,7 @@ impl<J: Journal> Writer<J> {
     fn work(&mut self) -> Result<(), JournalError> {
         while !self.intake.is_closing() {
             let committed = self.commit()?;
+            self.end_grace(clock::now_ns())?;
             if self.fold_is_due() && self.fold(self.fold_horizon_ns())? {
                 continue;
             }
@@ -170,6 +174,15 @@ impl<J: Journal> Writer<J> {
                 self.sleep();
             }
             self.gather_patience();
+        }
+        Ok(())
+    }
+
+    /// Notes that the grace of a restored backup has run its time. A crash before it makes the next start wait in full.
+    fn end_grace(&mut self, now_ns: u64) -> Result<(), JournalError> {
+        if self.grace_until_ns.is_some_and(|until_ns| until_ns <= now_ns) {
+            self.journal.end_grace()?;
+            self.grace_until_ns = None;
         }
         Ok(())
     }

@@ -154,6 +154,11 @@ pub enum Denied {
     LimitReached,
     /// Acquire: all tokens below 2^53 have been given out.
     TokensExhausted,
+    /// Acquire: the lock is free here, but a backup was restored, and leases that it does not know may still be believed.
+    GracePeriod {
+        /// When it is over.
+        until_ns: u64,
+    },
 }
 
 /// An outcome, and the change that must be durable before anybody may see it.

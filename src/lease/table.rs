@@ -35,6 +35,8 @@ pub struct LockTable {
     /// Removals whose commit is awaited, oldest first.
     tombstones: VecDeque<(Seq, u32)>,
     held: usize,
+    /// Nothing is granted before.
+    grants_from_ns: u64,
 }
 
 enum Slot {
@@ -67,7 +69,13 @@ impl LockTable {
             by_user: HashMap::with_hasher(RandomState::new()),
             tombstones: VecDeque::new(),
             held: 0,
+            grants_from_ns: 0,
         }
+    }
+
+    /// Refuses new leases until `until_ns`: after a backup was restored, those that it does not know must run out first.
+    pub fn grant_nothing_before(&mut self, until_ns: u64) {
+        self.grants_from_ns = until_ns;
     }
 
     /// Applies one command. `now_ns` must have been read after the command arrived: a deadline may rest on it.
@@ -206,6 +214,9 @@ impl LockTable {
         ports: &mut impl Ports,
     ) -> Reply {
         let user = command.user;
+        if now_ns < self.grants_from_ns {
+            return denied(Denied::GracePeriod { until_ns: self.grants_from_ns }, self.changed(free));
+        }
         // A refusal says that the lock is free, too: held would have been answered first.
         if !ports.reserve(user) {
             return denied(Denied::LimitReached, self.changed(free));

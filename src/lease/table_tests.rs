@@ -179,6 +179,22 @@ fn rule_3_expiry_is_a_change_and_what_shows_it_rests_on_it() {
 }
 
 #[test]
+fn after_a_restore_nothing_is_granted_until_the_grace_is_over_and_nobody_is_charged_for_asking() {
+    let mut bench = Bench::new(1);
+    let until_ns = bench.now + 5 * SECOND;
+    bench.table.grant_nothing_before(until_ns);
+    for _ in 0..3 {
+        let refused = Reply { outcome: Outcome::Denied(Denied::GracePeriod { until_ns }), rests_on: 0 };
+        assert_eq!(bench.apply(1, "a", acquire(1, 60)), refused);
+    }
+    assert_eq!(bench.apply(1, "a", Op::Status).outcome, Outcome::Free);
+    assert_eq!(bench.apply(1, "a", renew(1, None)).outcome, Outcome::Denied(Denied::NotFound));
+    bench.after(5 * SECOND - 1);
+    assert!(matches!(bench.apply(1, "a", acquire(1, 60)).outcome, Outcome::Denied(_)), "not a moment too early");
+    assert_eq!(bench.after(1).token(1, "a", acquire(1, 60)), 1, "no token was used up, and no place in the limit");
+}
+
+#[test]
 fn an_expired_lock_goes_to_the_next_with_a_higher_token() {
     let mut bench = Bench::new(9);
     let first = bench.token(1, "a", acquire(1, 1));
@@ -419,6 +435,7 @@ fn shown(outcome: &Outcome) -> String {
         Outcome::Denied(Denied::NotCurrent) => "not current".into(),
         Outcome::Denied(Denied::LimitReached) => "limit".into(),
         Outcome::Denied(Denied::TokensExhausted) => "exhausted".into(),
+        Outcome::Denied(Denied::GracePeriod { .. }) => "in grace".into(),
     }
 }
 

@@ -138,7 +138,7 @@ impl Flight {
             Err(error) => {
                 body.clear();
                 error.write(body, self.request_id);
-                (error.status, error.header)
+                (error.status, error.header.as_ref().map(|(name, value)| (*name, &**value)))
             }
         };
         let head = Head {

@@ -15,16 +15,18 @@ use edits::{Edit, FOR_SIMULATION, INSPECTED};
 use faults::FAULTS;
 
 /// The files that ship, below `src/`: all that decides, nothing that touches the world.
-const CORE: [&str; 22] = [
+const CORE: [&str; 24] = [
     "fence.rs",
     "handoff.rs",
     "hub.rs",
+    "journal/backup.rs",
     "journal/fold.rs",
     "journal/intake.rs",
     "journal/memory.rs",
     "journal/mod.rs",
     "journal/record.rs",
     "journal/recovery.rs",
+    "journal/restore.rs",
     "journal/ring.rs",
     "journal/writer.rs",
     "lease/command.rs",

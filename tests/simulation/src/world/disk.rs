@@ -108,6 +108,10 @@ impl Journal for SlowJournal {
         self.write(Journal::probe, |_| {})
     }
 
+    fn end_grace(&mut self) -> Result<(), JournalError> {
+        self.inner.end_grace()
+    }
+
     fn close(&mut self) -> Result<(), JournalError> {
         self.inner.close()
     }

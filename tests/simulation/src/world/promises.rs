@@ -106,7 +106,7 @@ pub fn an_answer_fits_a_durable_state(
             // Who is over the limit is told that the lock is free, too: held would have been answered first.
             Outcome::Free | Outcome::Denied(Denied::NotFound | Denied::LimitReached) => row.is_none(),
             Outcome::Denied(Denied::NotCurrent) => row.is_some_and(|row| !is_current(row, user, op)),
-            Outcome::Denied(Denied::TokensExhausted) => false,
+            Outcome::Denied(Denied::TokensExhausted | Denied::GracePeriod { .. }) => false,
         }
     };
     let shown = (floor..states.len()).any(fits);

@@ -1,0 +1,74 @@
+//! What can be typed after the commands other than `serve`. As in [`ServeArgs`](super::ServeArgs), the texts are the help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::{ConfigError, database};
+
+/// Which database a command is about.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct DatabaseArg {
+    /// The database file: a path, or sqlite:PATH
+    /// [env: DATABASE_URL] [default: octostore.db]
+    #[arg(long, value_name = "PATH", verbatim_doc_comment)]
+    pub database: Option<OsString>,
+}
+
+impl DatabaseArg {
+    /// Its path, as given. `env` gives the value of a variable.
+    ///
+    /// # Errors
+    /// It is no path that a database can have.
+    pub fn path(&self, env: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
+        database(&self.database, env)
+    }
+}
+
+/// The arguments of `backup`, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BackupArgs {
+    /// The new file; it appears when it is whole, checked, and on disk
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace FILE if there is one
+    #[arg(long)]
+    pub force: bool,
+    /// Of which server.
+    #[command(flatten)]
+    pub database: DatabaseArg,
+}
+
+/// The arguments of `restore`, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Let locks be granted at once. Only if no lease granted before can
+    /// still be believed: the old server has been down for an hour, or all
+    /// its clients are
+    #[arg(long, verbatim_doc_comment)]
+    pub no_grace: bool,
+    /// The database to make.
+    #[command(flatten)]
+    pub database: DatabaseArg,
+}
+
+/// The arguments of `check`, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The file to check, such as a backup, instead of the database
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Which database, if no FILE is given.
+    #[command(flatten)]
+    pub database: DatabaseArg,
+}
+
+/// The arguments of `dump`, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DumpArgs {
+    /// Of which server.
+    #[command(flatten)]
+    pub database: DatabaseArg,
+}
