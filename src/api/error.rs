@@ -53,7 +53,7 @@ impl From<Refusal> for ApiError {
 }
 
 /// The one line that goes with a code.
-fn summary(code: &str) -> &'static str {
+pub(super) fn summary(code: &str) -> &'static str {
     match code {
         "authentication_required" => "Authentication required",
         "authentication_failed" => "Authentication failed",
@@ -84,7 +84,11 @@ fn summary(code: &str) -> &'static str {
 
 /// The path leads nowhere.
 pub fn not_found() -> ApiError {
-    ApiError::new(404, "not_found", "there is nothing at this path; the locks are under /locks/{name}")
+    ApiError::new(
+        404,
+        "not_found",
+        "there is nothing at this path; the locks are under /locks/{name}, and /docs describes all there is",
+    )
 }
 
 /// The path has no such method. `allow` lists those it has.

@@ -97,5 +97,5 @@ pub fn answer(body: &mut Vec<u8>, pages: &[Page], limit: usize, view: &View<'_>)
 }
 
 fn last_shown(cursor: &str) -> Option<String> {
-    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok().filter(|name| name.is_ascii())
 }

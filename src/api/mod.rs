@@ -8,6 +8,8 @@ pub mod error;
 pub mod health;
 pub mod list;
 pub mod locks;
+pub mod openapi;
+mod pages;
 mod route;
 mod wire;
 
@@ -41,6 +43,8 @@ pub enum Call<'a> {
     },
     /// How the server is.
     Health,
+    /// For something that is a part of the program: the answer is known.
+    Page(Answer),
 }
 
 /// An answer, but for what the connection adds. Its body is the JSON that was written beside it.
@@ -97,6 +101,8 @@ pub struct View<'a> {
 pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<Call<'a>, ApiError> {
     match route::find(request.method, request.path)? {
         Route::Health => Ok(Call::Health),
+        Route::Page(page) => Ok(Call::Page(pages::answer(page, request.fields))),
+        Route::OpenApi => Ok(Call::Page(openapi::answer(request.fields))),
         Route::List => {
             let user = authenticate(request, principals)?.user;
             Ok(Call::List { user, query: list::query(request.query)? })

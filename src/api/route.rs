@@ -1,8 +1,12 @@
 //! The routes. A path is split at its slashes first and percent-decoded after, once, piece by piece.
+//!
+//! There are three tables, and nothing is served that is in none of them: the verbs of a lock, what is at one path, and
+//! the [pages](super::pages). The API's description is checked against them.
 
 use std::borrow::Cow;
 
 use super::error::{self, ApiError};
+use super::pages::{self, Page};
 use crate::http::Method;
 
 /// What a path and a method lead to.
@@ -14,6 +18,10 @@ pub(super) enum Route<'a> {
     List,
     /// `/locks/{name}` and what is below it. The name is as it was sent.
     Lock { name: &'a str, verb: Verb },
+    /// `/openapi.json`
+    OpenApi,
+    /// A page, or a part of one.
+    Page(&'static Page),
 }
 
 /// What can be done to a lock.
@@ -25,30 +33,41 @@ pub(super) enum Verb {
     Status,
 }
 
-const GET: &str = "GET, HEAD";
-const POST: &str = "POST";
+/// The methods that a path takes, as an Allow header lists them.
+pub(super) type Allow = &'static str;
+
+pub(super) const GET: Allow = "GET, HEAD";
+pub(super) const POST: Allow = "POST";
+
+/// What is at one path.
+pub(super) const FIXED: [(&str, Route<'static>, Allow); 3] =
+    [("/health", Route::Health, GET), ("/locks", Route::List, GET), ("/openapi.json", Route::OpenApi, GET)];
+
+/// What follows the name of a lock in `/locks/{name}`.
+pub(super) const OF_A_LOCK: [(&str, Verb, Allow); 4] = [
+    ("/acquire", Verb::Acquire, POST),
+    ("/renew", Verb::Renew, POST),
+    ("/release", Verb::Release, POST),
+    ("", Verb::Status, GET),
+];
 
 /// The route of a path.
 ///
 /// # Errors
 /// 404 if there is none, 405 if the path has it under another method.
 pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
-    let (route, allow) = match path {
-        "/health" => (Route::Health, GET),
-        "/locks" => (Route::List, GET),
-        // `OPTIONS *` asks after the server as a whole.
-        "*" => return Err(error::method_not_allowed("GET, HEAD, POST")),
-        _ => {
-            let rest = path.strip_prefix("/locks/").ok_or_else(error::not_found)?;
-            let (name, verb) = match rest.split_once('/') {
-                None => (rest, Verb::Status),
-                Some((name, "acquire")) => (name, Verb::Acquire),
-                Some((name, "renew")) => (name, Verb::Renew),
-                Some((name, "release")) => (name, Verb::Release),
-                Some(_) => return Err(error::not_found()),
-            };
-            (Route::Lock { name, verb }, if verb == Verb::Status { GET } else { POST })
+    let (route, allow) = match path.strip_prefix("/locks/") {
+        Some(rest) => {
+            let (name, verb) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let (_, verb, allow) = OF_A_LOCK.iter().find(|row| row.0 == verb).ok_or_else(error::not_found)?;
+            (Route::Lock { name, verb: *verb }, *allow)
         }
+        // `OPTIONS *` asks after the server as a whole.
+        None if path == "*" => return Err(error::method_not_allowed("GET, HEAD, POST")),
+        None => match FIXED.iter().find(|row| row.0 == path) {
+            Some((_, route, allow)) => (*route, *allow),
+            None => (Route::Page(pages::ALL.iter().find(|p| p.path == path).ok_or_else(error::not_found)?), GET),
+        },
     };
     let allowed = match method {
         Method::Get | Method::Head => allow == GET,
@@ -84,13 +103,25 @@ mod tests {
     fn paths_lead_to_routes() {
         let lock = |name, verb| Ok(Route::Lock { name, verb });
         assert_eq!(find(Method::Get, "/health"), Ok(Route::Health));
+        assert!(matches!(find(Method::Head, "/docs"), Ok(Route::Page(page)) if page.path == "/docs"));
+        assert_eq!(find(Method::Post, "/locks//acquire"), lock("", Verb::Acquire));
         assert_eq!(find(Method::Head, "/locks"), Ok(Route::List));
         assert_eq!(find(Method::Get, "/locks/a"), lock("a", Verb::Status));
         assert_eq!(find(Method::Get, "/locks/"), lock("", Verb::Status));
         assert_eq!(find(Method::Post, "/locks/a%2Fb/acquire"), lock("a%2Fb", Verb::Acquire));
         assert_eq!(find(Method::Post, "/locks/a/renew"), lock("a", Verb::Renew));
         assert_eq!(find(Method::Post, "/locks/a/release"), lock("a", Verb::Release));
-        for nowhere in ["/", "/lock", "/locks/a/b", "/locks/a/acquire/", "/Health", "/health/", "/locks/a/Acquire"] {
+        for nowhere in [
+            "",
+            "/docs/",
+            "/lock",
+            "/locks//acquire/",
+            "/locks/a/b",
+            "/locks/a/acquire/",
+            "/Health",
+            "/health/",
+            "/locks/a/Acquire",
+        ] {
             assert_eq!(find(Method::Get, nowhere), Err(error::not_found()), "{nowhere}");
         }
     }

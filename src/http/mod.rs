@@ -30,7 +30,7 @@ pub use fields::Fields;
 pub use inbound::{Inbound, Next};
 pub use line::Method;
 pub use parse::{Phase, Request, Step, parse};
-pub use refusal::Refusal;
+pub use refusal::{REFUSALS, Refusal};
 pub use request_id::{RequestId, RequestIds};
 
 #[cfg(test)]

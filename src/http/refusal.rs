@@ -105,8 +105,57 @@ pub(super) const TRAILERS_TOO_LONG: Refusal = Refusal::new(
     "the trailers are longer than 1024 bytes; this server drops them, so leave them out",
 );
 
+/// All of them.
+pub const REFUSALS: [Refusal; 30] = [
+    NOT_HTTP,
+    NO_VERSION,
+    BARE_CR_OR_LF,
+    TARGET_BYTE,
+    FRAGMENT,
+    TARGET_FORM,
+    TARGET_TOO_LONG,
+    UNKNOWN_METHOD,
+    CONNECT,
+    VERSION,
+    FIELD_NAME,
+    FIELD_VALUE,
+    TOO_MANY_FIELDS,
+    HEAD_TOO_LONG,
+    NO_HOST,
+    TWO_HOSTS,
+    HOST,
+    TWO_AUTHORIZATIONS,
+    EXPECTATION,
+    LENGTH,
+    TWO_LENGTHS,
+    LENGTH_AND_CODING,
+    CODING,
+    CODING_IN_1_0,
+    BODY_TOO_LONG,
+    CHUNK_SIZE,
+    CHUNK_EXTENSION,
+    CHUNK_END,
+    FRAMING_TOO_LONG,
+    TRAILERS_TOO_LONG,
+];
+
 // The texts above name these limits.
 const _: () =
     assert!(MAX_TARGET_BYTES == 2048 && MAX_HEADERS == 64 && MAX_HEAD_BYTES == 16384 && MAX_BODY_BYTES == 16384);
 const _: () = assert!(MAX_CHUNK_SIZE_DIGITS == 16 && MAX_CHUNK_EXTENSION_BYTES == 256);
 const _: () = assert!(MAX_CHUNK_FRAMING_BYTES == 8192 && MAX_TRAILER_BYTES == 1024);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_them_are_in_the_table() {
+        let source = include_str!("refusal.rs");
+        let constants = source.lines().filter(|line| line.starts_with("pub(super) const "));
+        assert_eq!(constants.count(), REFUSALS.len());
+        let mut details: Vec<&str> = REFUSALS.iter().map(|refusal| refusal.details).collect();
+        details.sort_unstable();
+        assert!(details.windows(2).all(|pair| pair[0] != pair[1]), "{details:?}");
+    }
+}

@@ -30,6 +30,8 @@ pub struct Flight {
 enum Stage {
     /// Refused before it came near a lock.
     Failed(ApiError),
+    /// Answered by what is a part of the program.
+    Page(Answer),
     /// One operation, on its way.
     Lock { asked: Asked, pending: Pending },
     /// A list. Its shares are asked for when all before it have been answered, and nothing after it starts before.
@@ -50,6 +52,7 @@ impl Flight {
             }
             Ok(Call::List { user, query }) => Stage::List { user, query, shares: Vec::new(), pages: Vec::new() },
             Ok(Call::Health) => Stage::Health(None),
+            Ok(Call::Page(answer)) => Stage::Page(answer),
             Err(error) => Stage::Failed(error),
         };
         let head_only = request.method == Method::Head;
@@ -78,6 +81,7 @@ impl Flight {
         body.clear();
         match &mut self.stage {
             Stage::Failed(error) => Some(Err(error.clone())),
+            Stage::Page(answer) => Some(Ok(answer.clone())),
             Stage::Lock { asked, pending } => Some(match front.hub.settled(pending)? {
                 Ok(Answered::Lock(Ok(reply))) => {
                     locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns()))
@@ -114,7 +118,7 @@ impl Flight {
             Stage::List { shares, .. } => {
                 front.hub.wake_when_settled(shares.last().expect("a share is awaited"), cx.waker());
             }
-            Stage::Failed(_) | Stage::Health(_) => unreachable!("ready at once"),
+            Stage::Failed(_) | Stage::Page(_) | Stage::Health(_) => unreachable!("ready at once"),
         }
     }
 
