@@ -12,9 +12,14 @@ mod commands;
 
 pub use commands::{BackupArgs, CheckArgs, DatabaseArg, DumpArgs, RestoreArgs};
 
+mod github;
+
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+pub use github::GithubSettings;
 
 use crate::logging;
 
@@ -111,6 +116,30 @@ pub struct ServeArgs {
     /// [env: MAX_LOCKS_PER_USER] [default: 100]
     #[arg(long, value_name = "N", help_heading = "Users", verbatim_doc_comment)]
     pub max_locks_per_user: Option<OsString>,
+    /// Whose X-Forwarded-For header is believed when failed authentications
+    /// are counted per address: IP addresses of proxies, with commas between
+    /// [env: OCTOSTORE_TRUSTED_PROXY]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Users", verbatim_doc_comment)]
+    pub trusted_proxy: Option<OsString>,
+
+    /// The client id of an OAuth app at GitHub, so that users can sign in at
+    /// /auth/github; its secret comes from GITHUB_CLIENT_SECRET alone
+    /// [env: GITHUB_CLIENT_ID]
+    #[arg(long, value_name = "ID", help_heading = "Sign-in with GitHub", verbatim_doc_comment)]
+    pub github_client_id: Option<OsString>,
+    /// Where GitHub sends browsers to: https://HOST/auth/github/callback;
+    /// without it, GitHub takes the URL that the OAuth app has
+    /// [env: GITHUB_REDIRECT_URI]
+    #[arg(long, value_name = "URL", help_heading = "Sign-in with GitHub", verbatim_doc_comment)]
+    pub github_redirect_uri: Option<OsString>,
+    /// GitHub itself, or a GitHub Enterprise Server
+    /// [env: GITHUB_URL] [default: https://github.com]
+    #[arg(long, value_name = "URL", help_heading = "Sign-in with GitHub", verbatim_doc_comment)]
+    pub github_url: Option<OsString>,
+    /// Its API; of an Enterprise Server https://HOST/api/v3
+    /// [env: GITHUB_API_URL] [default: https://api.github.com]
+    #[arg(long, value_name = "URL", help_heading = "Sign-in with GitHub", verbatim_doc_comment)]
+    pub github_api_url: Option<OsString>,
 
     /// The most open connections, over all workers, 1 to 1000000
     /// [env: OCTOSTORE_MAX_CONNECTIONS] [default: 10000]
@@ -164,6 +193,8 @@ pub struct Config {
     pub tokens: TokenSources,
     /// The most live locks of one user: 1 to 10^9.
     pub max_locks_per_user: u32,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<IpAddr>,
     /// The most open connections over all workers: 1 to 10^6.
     pub max_connections: u32,
     /// The most open connections of one address: up to 10^6, or 0 for no limit.
@@ -194,13 +225,15 @@ pub enum Driver {
     Epoll,
 }
 
-/// Where static bearer tokens come from. Neither: the user `local`.
+/// Where bearer tokens come from, beside the database. From nowhere: the user `local`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenSources {
     /// The text of `STATIC_TOKENS`.
     pub inline: Option<Secret>,
     /// The file with one `name:token` a line.
     pub file: Option<PathBuf>,
+    /// Signing in with GitHub.
+    pub github: Option<GithubSettings>,
 }
 
 /// Limits of time on a connection, in milliseconds.
@@ -290,7 +323,17 @@ impl Config {
                 file: optional(&args.static_tokens_file, "--static-tokens-file", "STATIC_TOKENS_FILE")
                     .map(Setting::file)
                     .transpose()?,
+                github: github::Said {
+                    client_id: optional(&args.github_client_id, "--github-client-id", "GITHUB_CLIENT_ID"),
+                    client_secret: optional(&None, "", "GITHUB_CLIENT_SECRET"), // no flag, as above
+                    url: optional(&args.github_url, "--github-url", "GITHUB_URL"),
+                    api_url: optional(&args.github_api_url, "--github-api-url", "GITHUB_API_URL"),
+                    redirect_uri: optional(&args.github_redirect_uri, "--github-redirect-uri", "GITHUB_REDIRECT_URI"),
+                }
+                .settings()?,
             },
+            trusted_proxies: optional(&args.trusted_proxy, "--trusted-proxy", "OCTOSTORE_TRUSTED_PROXY")
+                .map_or(Ok(Vec::new()), |said| said.parsed("IP addresses with commas between them", addresses))?,
             max_locks_per_user: max_locks.number(1_000_000_000, "a whole number from 1 to 1000000000")?,
             max_connections: connections.number(1_000_000, "a whole number from 1 to 1000000")?,
             max_connections_per_address: per_address
@@ -428,6 +471,10 @@ fn bind_address(text: &str) -> Option<BindAddress> {
     let digits = port.bytes().all(|b| b.is_ascii_digit()); // parse alone would take "+80"
     (!host.is_empty() && host.chars().all(fit) && digits)
         .then(|| Some(BindAddress { host: host.to_owned(), port: port.parse().ok()? }))?
+}
+
+fn addresses(text: &str) -> Option<Vec<IpAddr>> {
+    text.split(',').map(|address| Some(address.trim().parse::<IpAddr>().ok()?.to_canonical())).collect()
 }
 
 fn driver_named(text: &str) -> Option<Driver> {

@@ -1,16 +1,21 @@
 //! The front: what all connections of one worker share, besides the hub.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::address::client_behind;
 use crate::api::View;
+use crate::api::error::{self, ApiError};
 use crate::api::health::Health;
-use crate::auth::Principals;
+use crate::auth::{Failures, Principals, SignIn};
 use crate::clock;
 use crate::config::Timeouts;
-use crate::http::{RequestId, RequestIds, http_date};
+use crate::http::{Request, RequestId, RequestIds, http_date};
 use crate::hub::Hub;
+use crate::mesh::AccountNews;
+use crate::registrar::Desk;
 
 /// While more bytes than this are being written, no more lists are made: theirs are the answers that can be large.
 const WRITING_BYTES: usize = 32 << 20;
@@ -26,9 +31,15 @@ pub struct Front {
     pub hub: Rc<Hub>,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// Signing in with GitHub, if it is set up.
+    pub sign_in: Option<Arc<SignIn>>,
+    /// Where requests for tokens go.
+    pub desk: Desk,
     /// Bytes that are being written, to all clients together.
     writing: Cell<usize>,
-    principals: Arc<Principals>,
+    principals: RefCell<Principals>,
+    failures: Arc<Failures>,
+    trusted_proxies: Arc<[IpAddr]>,
     ids: RefCell<RequestIds>,
     date: RefCell<Rc<str>>,
     /// The wall clock less the clock of the deadlines, wrapping; a few milliseconds old.
@@ -40,14 +51,34 @@ pub struct Front {
     spares: RefCell<Vec<Vec<u8>>>,
 }
 
+/// How one comes in: who is known, and what becomes of those who are not.
+#[derive(Clone)]
+pub struct Doors {
+    /// The users.
+    pub principals: Principals,
+    /// Signing in with GitHub, if it is set up.
+    pub sign_in: Option<Arc<SignIn>>,
+    /// Where requests for tokens go.
+    pub desk: Desk,
+    /// Who has failed.
+    pub failures: Arc<Failures>,
+    /// Whose word on addresses counts.
+    pub trusted_proxies: Arc<[IpAddr]>,
+}
+
 impl Front {
     /// The front of the worker that `ids` belongs to. `about` says what does not change of the server's health.
-    pub fn new(hub: Rc<Hub>, principals: Arc<Principals>, timeouts: Timeouts, ids: RequestIds, about: Health) -> Front {
+    pub fn new(hub: Rc<Hub>, doors: Doors, timeouts: Timeouts, ids: RequestIds, about: Health) -> Front {
+        let Doors { principals, sign_in, desk, failures, trusted_proxies } = doors;
         let front = Front {
             hub,
             timeouts,
+            sign_in,
+            desk,
+            failures,
+            trusted_proxies,
             writing: Cell::new(0),
-            principals,
+            principals: RefCell::new(principals),
             ids: RefCell::new(ids),
             date: RefCell::new(Rc::from("")),
             wall_offset_ns: Cell::new(0),
@@ -92,14 +123,29 @@ impl Front {
         self.writing.get() > WRITING_BYTES
     }
 
-    /// The accounts and their tokens.
-    pub fn principals(&self) -> &Principals {
-        &self.principals
+    /// This worker's accounts and their tokens. Not to be kept over an await.
+    pub fn principals(&self) -> Ref<'_, Principals> {
+        self.principals.borrow()
+    }
+
+    /// Acts on a change of an account: from here on this worker's requests meet it.
+    pub fn hear(&self, news: &AccountNews) {
+        self.principals.borrow_mut().apply(&news.account, &news.change);
+        let _ = news.heard.send(()); // whoever waited may have given up
+    }
+
+    /// The error as `peer` is told it: who presents too many tokens that are nobody's is told 429.
+    pub fn counted(&self, now_ns: u64, error: ApiError, request: &Request<'_>, peer: IpAddr) -> ApiError {
+        if error.code != "authentication_failed" {
+            return error;
+        }
+        let client = client_behind(peer, &self.trusted_proxies, request.fields.named("X-Forwarded-For"));
+        self.failures.count(now_ns, client).map_or(error, error::rate_limited)
     }
 
     /// What an answer needs to be written at `now_ns`.
-    pub fn view(&self, now_ns: u64) -> View<'_> {
-        View { now_ns, wall_ns: now_ns.wrapping_add(self.wall_offset_ns.get()), principals: &self.principals }
+    pub fn view<'a>(&self, now_ns: u64, principals: &'a Principals) -> View<'a> {
+        View { now_ns, wall_ns: now_ns.wrapping_add(self.wall_offset_ns.get()), principals }
     }
 
     /// The id of one more request.

@@ -16,6 +16,7 @@
 //! or expiries, or in 16 rounds of a task, and is counted apart from the neighbours' knocks ([`Gate::self_rings`]).
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::clock;
 use crate::handoff::Gate;
 use crate::journal::Intake;
 use crate::lease::{Command, Seq, UserId};
-use crate::mesh::{Answer, Answered, Ask, Control, Mesh, OUTSTANDING, Query, What};
+use crate::mesh::{AccountNews, Answer, Answered, Ask, Control, Mesh, OUTSTANDING, Query, ReturnAddress, What};
 use crate::shard::{Overloaded, Shard};
 use crate::tickets::Tickets;
 
@@ -54,6 +55,9 @@ pub struct Hub {
     turns: Cell<u64>,
     /// Tasks that let others go first.
     resting: RefCell<Vec<Waker>>,
+    /// What has become of accounts, and the task that acts on it.
+    news: RefCell<VecDeque<Arc<AccountNews>>>,
+    news_reader: Cell<Option<Waker>>,
 }
 
 /// How long a task has been going without a pause. On epoll an operation that is ready ends at once, without going
@@ -137,6 +141,8 @@ impl Hub {
             draining: Cell::new(false),
             turns: Cell::new(0),
             resting: RefCell::default(),
+            news: RefCell::default(),
+            news_reader: Cell::default(),
         }
     }
 
@@ -165,6 +171,29 @@ impl Hub {
             Pending { owner, state: State::Here(self.list(user, query)) }
         };
         (0..self.mesh.cores()).map(share).collect()
+    }
+
+    /// Sends something to somebody outside the mesh, who answers to the address. If that drops it, the answer says so.
+    pub fn send_outside(&self, send: impl FnOnce(ReturnAddress)) -> Pending {
+        self.begin_turn();
+        let parcel = Rc::new(Parcel::default());
+        let Ok(ticket) = self.tickets.borrow_mut().open(parcel.clone()) else {
+            return Pending { owner: self.core, state: State::Refused };
+        };
+        send(ReturnAddress::new(self.mesh.clone(), self.core, ticket));
+        Pending { owner: self.core, state: State::Away(parcel) }
+    }
+
+    /// The next change of an account. For the one task that acts on them.
+    pub async fn account_news(&self) -> Arc<AccountNews> {
+        poll_fn(|cx| match self.news.borrow_mut().pop_front() {
+            Some(news) => Poll::Ready(news),
+            None => {
+                self.news_reader.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// Asks the journal whether a commit succeeds: settles once one has. One commit a second answers for all who ask.
@@ -357,8 +386,16 @@ impl Hub {
     /// Takes what has arrived; true if asks remain.
     fn serve_inbox(&self) -> bool {
         let inbox = self.mesh.inbox(self.core);
-        while let Some(Control::Drain) = inbox.take_control() {
-            self.draining.set(true);
+        while let Some(control) = inbox.take_control() {
+            match control {
+                Control::Drain => self.draining.set(true),
+                Control::Account(news) => {
+                    self.news.borrow_mut().push_back(news);
+                    if let Some(reader) = self.news_reader.take() {
+                        self.wake(&reader);
+                    }
+                }
+            }
         }
         while let Some(Answer { ticket, body, .. }) = inbox.take_answer() {
             // If its client has gone the parcel is ours alone, and goes with the answer.

@@ -58,7 +58,7 @@ impl Rig {
         self.hubs[core].settled(pending).map(|settled| {
             settled.map(|answered| match answered {
                 Answered::Lock(reply) => reply.unwrap().outcome,
-                Answered::List(_) => panic!("no list was asked for"),
+                other => panic!("that was not asked for: {other:?}"),
             })
         })
     }

@@ -29,6 +29,7 @@ pub mod front;
 
 pub mod hub;
 pub mod mesh;
+pub mod registrar;
 pub mod shard;
 pub mod tickets;
 
@@ -43,6 +44,7 @@ pub mod handoff;
 pub mod quota;
 pub mod watermark;
 
+pub mod address;
 pub mod clock;
 pub mod metrics;
 pub mod sync;

@@ -3,13 +3,17 @@
 //! A request that lands on the wrong core travels as an [`Ask`] to the owner and comes home as an
 //! [`Answer`]; the ticket finds the place where its connection waits. One hop out, one hop home.
 
+use std::fmt;
+use std::sync::mpsc::Sender;
+
 use ahash::RandomState;
+use uuid::Uuid;
 
 use crate::handoff::{Inbox, Mail};
-use crate::journal::Workers;
+use crate::journal::{Account, AccountChange, Workers};
 use crate::lease::{Command, LockName, Op, Reply, Seq, UserId};
 use crate::shard::{Overloaded, Page};
-use crate::sync::Bell;
+use crate::sync::{Arc, Bell};
 use crate::tickets::Ticket;
 
 /// Asks that may wait at one core. Beyond it: 503.
@@ -73,6 +77,39 @@ pub enum Answered {
     Lock(Result<Reply, Overloaded>),
     /// To a list.
     List(Page),
+    /// To a request for a token, from outside the mesh: see [`ReturnAddress`].
+    Token(Box<Result<Issued, NotIssued>>),
+}
+
+/// A token that was issued just now, and its user.
+pub struct Issued {
+    /// The token, in clear: to be shown once.
+    pub token: String,
+    /// What others see of the user.
+    pub public_id: Uuid,
+    /// What the user is called at GitHub, if that is where the account comes from.
+    pub login: Option<String>,
+}
+
+/// Why no token was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotIssued {
+    /// The token that was to be replaced is not a stored one, or not any more.
+    NotStored,
+    /// The sign-in was refused; the text is for the user.
+    Refused(&'static str),
+    /// The one who vouches for users failed; the text is for the user.
+    Upstream(&'static str),
+    /// Nobody has time for it, or the process is about to end. It may have taken effect.
+    Unavailable,
+}
+
+/// Where an answer goes that does not come from a neighbour: the origin's inbox. Posts
+/// [`NotIssued::Unavailable`] if it is dropped unused, so that a place is never taken for ever.
+pub struct ReturnAddress {
+    mesh: Arc<Mesh>,
+    origin: usize,
+    ticket: Option<Ticket>,
 }
 
 impl Answered {
@@ -82,15 +119,29 @@ impl Answered {
             Answered::Lock(Ok(reply)) => reply.rests_on,
             Answered::Lock(Err(Overloaded)) => 0,
             Answered::List(page) => page.rests_on,
+            Answered::Token(_) => 0, // it was durable before it was posted
         }
     }
 }
 
 /// A message that is never refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Control {
     /// Accept no more, answer what is in flight, and end.
     Drain,
+    /// An account has changed.
+    Account(Arc<AccountNews>),
+}
+
+/// What has become of an account, durably, for every core to take over.
+#[derive(Debug)]
+pub struct AccountNews {
+    /// The account.
+    pub account: Account,
+    /// Its change.
+    pub change: AccountChange,
+    /// Told once by each core, when it acts on the news.
+    pub heard: Sender<()>,
 }
 
 // What crosses between cores is copied twice; keep it small.
@@ -153,6 +204,44 @@ impl Workers for Mesh {
 
     fn wake_all(&self) {
         self.inboxes.iter().for_each(|inbox| inbox.gate().knock());
+    }
+}
+
+impl ReturnAddress {
+    /// Of a ticket that core `origin` has opened.
+    pub fn new(mesh: Arc<Mesh>, origin: usize, ticket: Ticket) -> ReturnAddress {
+        ReturnAddress { mesh, origin, ticket: Some(ticket) }
+    }
+
+    /// Posts the answer, and wakes the origin.
+    pub fn answer(mut self, token: Result<Issued, NotIssued>) {
+        self.post(token);
+    }
+
+    fn post(&mut self, token: Result<Issued, NotIssued>) {
+        if let Some(ticket) = self.ticket.take() {
+            let inbox = self.mesh.inbox(self.origin);
+            inbox.post_answer(Answer { ticket, body: Answered::Token(Box::new(token)) });
+            inbox.gate().knock();
+        }
+    }
+}
+
+impl Drop for ReturnAddress {
+    fn drop(&mut self) {
+        self.post(Err(NotIssued::Unavailable));
+    }
+}
+
+impl fmt::Debug for ReturnAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReturnAddress({}, {:?})", self.origin, self.ticket)
+    }
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issued(a token of {}, hidden)", self.public_id)
     }
 }
 

@@ -24,6 +24,11 @@ impl Quota {
         self.limit
     }
 
+    /// How many accounts it has places for.
+    pub fn places(&self) -> usize {
+        self.counts.len()
+    }
+
     /// Takes a place for one more lock; false if the user has `limit` already.
     pub fn reserve(&self, account: usize) -> bool {
         let Some(count) = self.counts.get(account) else { return false };

@@ -16,11 +16,10 @@ use monoio::time;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::api::health::Health;
-use crate::auth::Principals;
 use crate::clock::{self, Duration};
 use crate::config::Timeouts;
 use crate::fence::Fence;
-use crate::front::Front;
+use crate::front::{Doors, Front};
 use crate::http::RequestIds;
 use crate::hub::Hub;
 use crate::journal::{Intake, Row};
@@ -60,8 +59,6 @@ pub struct Shared {
     pub grace_s: u64,
     /// The users' limits.
     pub quota: Arc<Quota>,
-    /// The users.
-    pub principals: Arc<Principals>,
     /// What the journal's thread has done.
     pub journal_metrics: Arc<JournalMetrics>,
     /// Per worker, a count that rises while it works: for the watchdog.
@@ -72,6 +69,8 @@ pub struct Shared {
 
 /// What one worker begins with.
 pub struct Plan {
+    /// Who may come in, with a table of users of its own.
+    pub doors: Doors,
     /// Its number.
     pub core: usize,
     /// The locks it owns.
@@ -96,7 +95,11 @@ pub fn spawn(shared: Arc<Shared>, plan: Plan, started: Sender<io::Result<()>>) -
     Ok(())
 }
 
-fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan, started: &Sender<io::Result<()>>) -> io::Result<()> {
+fn run(
+    shared: &Arc<Shared>,
+    Plan { doors, core, rows, listener }: Plan,
+    started: &Sender<io::Result<()>>,
+) -> io::Result<()> {
     let share = shared.max_connections.div_ceil(shared.mesh.cores() as u32);
     let mut runtime = runtime::build(shared.driver, share)?;
     // The leases' full TTLs begin here, when their holders can soon be heard.
@@ -112,13 +115,14 @@ fn run(shared: &Arc<Shared>, Plan { core, rows, listener }: Plan, started: &Send
         uptime_seconds: 0,
     };
     let ids = RequestIds::new(shared.process, core as u16);
-    let front = Rc::new(Front::new(hub.clone(), shared.principals.clone(), shared.timeouts, ids, about));
+    let front = Rc::new(Front::new(hub.clone(), doors, shared.timeouts, ids, about));
     let clients = Rc::new(Clients::new(shared.admission.clone(), shared.timeouts.write_timeout_ms));
     let shared = shared.clone();
     runtime.block_on(async move {
         let doorbell = Doorbell::new(shared.mesh.inbox(core).gate().bell())?;
         let listener = TcpListener::from_std(listener)?;
         monoio::spawn(hear(doorbell, hub.clone()));
+        monoio::spawn(follow_accounts(hub.clone(), front.clone()));
         monoio::spawn(listener::accept(
             listener,
             shared.admission.clone(),
@@ -140,6 +144,14 @@ async fn hear(mut doorbell: Doorbell, hub: Rc<Hub>) {
     loop {
         doorbell.heard().await;
         hub.bell_was_heard();
+    }
+}
+
+/// Takes over what becomes of accounts.
+async fn follow_accounts(hub: Rc<Hub>, front: Rc<Front>) {
+    loop {
+        let news = hub.account_news().await;
+        front.hear(&news);
     }
 }
 

@@ -33,8 +33,13 @@ impl ApiError {
         ApiError { status, code, details: Cow::Borrowed(details), header: None }
     }
 
-    fn with(self, name: &'static str, value: &'static str) -> ApiError {
-        ApiError { header: Some((name, Cow::Borrowed(value))), ..self }
+    fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> ApiError {
+        ApiError { header: Some((name, value.into())), ..self }
+    }
+
+    /// The one line that goes with the code.
+    pub fn summary(&self) -> &'static str {
+        summary(self.code)
     }
 
     /// Writes the body.
@@ -78,6 +83,9 @@ pub(super) fn summary(code: &str) -> &'static str {
         "request_timeout" => "Request timeout",
         "overloaded" => "Overloaded",
         "grace_period" => "Restored from a backup",
+        "rate_limited" => "Rate limited",
+        "sign_in_refused" => "Sign-in refused",
+        "upstream_unavailable" => "Upstream unavailable",
         _ => "Internal error",
     }
 }
@@ -107,6 +115,52 @@ pub fn authentication_required() -> ApiError {
 pub fn authentication_failed() -> ApiError {
     ApiError::new(401, "authentication_failed", "this server does not know the bearer token; it may have been replaced")
         .with("WWW-Authenticate", "Bearer")
+}
+
+/// The token cannot be rotated here, because it is not one that the server has issued.
+pub fn configured_token() -> ApiError {
+    ApiError::new(
+        403,
+        "forbidden",
+        "this token was set by the server's operator (STATIC_TOKENS, the tokens file, or local.token), and can be \
+         changed there only",
+    )
+}
+
+/// Too many tokens that are nobody's have come from one address.
+pub fn rate_limited(retry_after_s: u64) -> ApiError {
+    ApiError::new(
+        429,
+        "rate_limited",
+        "too many requests with unknown tokens have come from your address; a valid token is never refused for that",
+    )
+    .with("Retry-After", retry_after_s.to_string())
+}
+
+/// Nobody can sign in.
+pub fn no_sign_in() -> ApiError {
+    ApiError::new(
+        404,
+        "not_found",
+        "signing in with GitHub is not set up on this server; its operator can, with GITHUB_CLIENT_ID and \
+         GITHUB_CLIENT_SECRET, or gives out tokens",
+    )
+}
+
+/// A sign-in does not count.
+pub fn sign_in_refused(details: &'static str) -> ApiError {
+    ApiError::new(400, "sign_in_refused", details)
+}
+
+/// GitHub fails.
+pub fn upstream(details: &'static str) -> ApiError {
+    ApiError::new(502, "upstream_unavailable", details)
+}
+
+/// Too many sign-ins or rotations are waiting, or the server is about to end.
+pub fn no_time_for_tokens() -> ApiError {
+    ApiError::new(503, "overloaded", "the server cannot issue a token just now; try again in some seconds")
+        .with("Retry-After", "5")
 }
 
 /// The body is no JSON object.

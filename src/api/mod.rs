@@ -11,16 +11,19 @@ pub mod locks;
 pub mod openapi;
 mod pages;
 mod route;
+pub mod sign_in;
 mod wire;
 
 use std::borrow::Cow;
 
-use crate::auth::{Principal, Principals};
+use crate::auth::{Principal, Principals, hash_of};
 use crate::http::Request;
+use crate::journal::TokenHash;
 use crate::lease::{LockName, Op, UserId};
 use crate::mesh::Query;
 use error::ApiError;
 use route::Route;
+use sign_in::Returned;
 
 /// What a request asks for, with everything checked that can be checked without the locks.
 #[derive(Debug)]
@@ -45,6 +48,12 @@ pub enum Call<'a> {
     Health,
     /// For something that is a part of the program: the answer is known.
     Page(Answer),
+    /// To be sent to GitHub.
+    BeginSignIn,
+    /// A token, for whom GitHub vouches.
+    FinishSignIn(Result<Returned, ApiError>),
+    /// A new token instead of this one.
+    Rotate(TokenHash),
 }
 
 /// An answer, but for what the connection adds. Its body is the JSON that was written beside it.
@@ -103,12 +112,19 @@ pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<
         Route::Health => Ok(Call::Health),
         Route::Page(page) => Ok(Call::Page(pages::answer(page, request.fields))),
         Route::OpenApi => Ok(Call::Page(openapi::answer(request.fields))),
+        Route::BeginSignIn => Ok(Call::BeginSignIn),
+        Route::FinishSignIn => Ok(Call::FinishSignIn(sign_in::returned(request.query))),
+        Route::Rotate => {
+            let (token, _) = authenticate(request, principals)?;
+            wire::check_object(request.body)?;
+            Ok(Call::Rotate(hash_of(token)))
+        }
         Route::List => {
-            let user = authenticate(request, principals)?.user;
+            let user = authenticate(request, principals)?.1.user;
             Ok(Call::List { user, query: list::query(request.query)? })
         }
         Route::Lock { name, verb } => {
-            let user = authenticate(request, principals)?.user;
+            let user = authenticate(request, principals)?.1.user;
             let fields = wire::LockFields::parse(verb, request.body)?;
             let name = route::percent_decoded(name).ok_or_else(error::bad_percent_encoding)?;
             LockName::check(name.as_bytes()).map_err(error::invalid_name)?;
@@ -117,9 +133,11 @@ pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<
     }
 }
 
-fn authenticate(request: &Request<'_>, principals: &Principals) -> Result<Principal, ApiError> {
+/// The token that was presented, and whose it is.
+fn authenticate<'a>(request: &Request<'a>, principals: &Principals) -> Result<(&'a [u8], Principal), ApiError> {
     let token = request.authorization.and_then(bearer_token).ok_or_else(error::authentication_required)?;
-    principals.authenticate(token).ok_or_else(error::authentication_failed)
+    let principal = principals.authenticate(token).ok_or_else(error::authentication_failed)?;
+    Ok((token, principal))
 }
 
 /// The token in `Bearer <token>`; the scheme is matched without case.

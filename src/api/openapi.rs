@@ -10,6 +10,7 @@
 mod operations;
 mod responses;
 mod schemas;
+mod tokens;
 
 use std::sync::LazyLock;
 
@@ -66,6 +67,7 @@ pub fn document() -> Value {
         "servers": [{ "url": "/", "description": "This server" }],
         "tags": [
             { "name": "Locks", "description": "Acquire, renew, release, and look." },
+            { "name": "Tokens", "description": "Sign in with GitHub, where the operator has set it up, and replace a token." },
             { "name": "System", "description": "How the server is." },
             { "name": "Pages", "description": "For people, and this document." },
         ],
@@ -75,7 +77,7 @@ pub fn document() -> Value {
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A token of this server: the operator gives it to you. Where nothing was configured, it \
+                    "description": "A token of this server: sign in at /auth/github, or the operator gives it to you. Where nothing was configured, it \
                                     is in the file `local.token` beside the database.",
                 },
             },

@@ -16,6 +16,12 @@ pub(super) enum Route<'a> {
     Health,
     /// `/locks`
     List,
+    /// `/auth/github`
+    BeginSignIn,
+    /// `/auth/github/callback`
+    FinishSignIn,
+    /// `/auth/token/rotate`
+    Rotate,
     /// `/locks/{name}` and what is below it. The name is as it was sent.
     Lock { name: &'a str, verb: Verb },
     /// `/openapi.json`
@@ -38,10 +44,18 @@ pub(super) type Allow = &'static str;
 
 pub(super) const GET: Allow = "GET, HEAD";
 pub(super) const POST: Allow = "POST";
+/// What changes something is not for HEAD, which must not.
+pub(super) const GET_ALONE: Allow = "GET";
 
 /// What is at one path.
-pub(super) const FIXED: [(&str, Route<'static>, Allow); 3] =
-    [("/health", Route::Health, GET), ("/locks", Route::List, GET), ("/openapi.json", Route::OpenApi, GET)];
+pub(super) const FIXED: [(&str, Route<'static>, Allow); 6] = [
+    ("/health", Route::Health, GET),
+    ("/locks", Route::List, GET),
+    ("/openapi.json", Route::OpenApi, GET),
+    ("/auth/github", Route::BeginSignIn, GET_ALONE),
+    ("/auth/github/callback", Route::FinishSignIn, GET_ALONE),
+    ("/auth/token/rotate", Route::Rotate, POST),
+];
 
 /// What follows the name of a lock in `/locks/{name}`.
 pub(super) const OF_A_LOCK: [(&str, Verb, Allow); 4] = [
@@ -70,11 +84,26 @@ pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
         },
     };
     let allowed = match method {
-        Method::Get | Method::Head => allow == GET,
+        Method::Get => allow == GET || allow == GET_ALONE,
+        Method::Head => allow == GET,
         Method::Post => allow == POST,
         Method::Other => false,
     };
     if allowed { Ok(route) } else { Err(error::method_not_allowed(allow)) }
+}
+
+/// The value of a query parameter, decoded; None if it is not there.
+///
+/// # Errors
+/// It comes twice, or cannot be decoded.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String>, ()> {
+    let pairs = query.unwrap_or("").split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+    let Some(value) = values.next() else { return Ok(None) };
+    match values.next() {
+        None => percent_decoded(value).map(|value| Some(value.into_owned())).ok_or(()),
+        Some(_) => Err(()),
+    }
 }
 
 /// The text with its `%XX` decoded, once. None if a `%` has no two hexadecimal digits after it, or if what
@@ -130,6 +159,7 @@ mod tests {
     fn a_known_path_under_another_method_says_which_are_allowed() {
         assert_eq!(find(Method::Post, "/health"), Err(error::method_not_allowed(GET)));
         assert_eq!(find(Method::Get, "/locks/a/acquire"), Err(error::method_not_allowed(POST)));
+        assert_eq!(find(Method::Head, "/auth/github/callback"), Err(error::method_not_allowed(GET_ALONE)));
         assert_eq!(find(Method::Other, "/locks/a"), Err(error::method_not_allowed(GET)));
     }
 

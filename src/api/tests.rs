@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::auth::{Credential, TokenHash};
+use crate::auth::{Credential, hash_of};
 use crate::fence::Fence;
 use crate::http::{self, Step};
 use crate::journal::Account;
@@ -12,10 +12,10 @@ use crate::shard::Page;
 const TOKEN: &str = "0123456789abcdef";
 
 fn principals() -> Principals {
-    let account =
-        Account { id: UserId(0), public_id: Uuid::from_u128(7), kind: "static".into(), external_id: "alice".into() };
-    let token_hash = TokenHash::of(TOKEN.as_bytes());
-    Principals::new(&[Credential { kind: "static", external_id: "alice".into(), token_hash }], &[account]).unwrap()
+    let (kind, external_id) = ("static".to_owned(), "alice".to_owned());
+    let account = Account { id: UserId(0), public_id: Uuid::from_u128(7), kind, external_id, login: None };
+    let token_hash = hash_of(TOKEN.as_bytes());
+    Principals::new(&[Credential { kind: "static", external_id: "alice".into(), token_hash }], &[account], &[]).unwrap()
 }
 
 /// What a request line and a body come to, with alice's token: the call as Rust shows it, or the error's code.

@@ -53,6 +53,14 @@ impl<'a> LockFields<'a> {
     }
 }
 
+/// A body of which no member counts: nothing, or a JSON object.
+///
+/// # Errors
+/// It is something else.
+pub(super) fn check_object(body: &[u8]) -> Result<(), ApiError> {
+    LockFields::parse(Verb::Acquire, body).map(drop)
+}
+
 impl<'a, 'de: 'a> Deserialize<'de> for Member<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(MemberVisitor)

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{AuthError, TokenHash, private_file};
+use super::{AuthError, hash_of, private_file, random_token};
 use crate::config::Secret;
+use crate::journal::TokenHash;
 
 /// 32 random bytes in base64url, without padding.
 const TOKEN_CHARS: usize = 43;
@@ -49,7 +50,7 @@ pub fn read_or_make(database: &Path) -> Result<(TokenHash, Option<NewLocalToken>
     let token = random_token()?;
     match write_new(&path, &token) {
         Ok(()) => {
-            let hash = TokenHash::of(token.as_bytes());
+            let hash = hash_of(token.as_bytes());
             Ok((hash, Some(NewLocalToken { token: Secret::new(token), path, replaces })))
         }
         // A server with another database in the same directory was faster: its token is ours too.
@@ -69,19 +70,13 @@ fn read(path: &Path) -> Result<Option<TokenHash>, AuthError> {
     };
     let token = text.strip_suffix('\n').unwrap_or(&text);
     if URL_SAFE_NO_PAD.decode(token).is_ok_and(|bytes| bytes.len() == 32) {
-        Ok(Some(TokenHash::of(token.as_bytes())))
+        Ok(Some(hash_of(token.as_bytes())))
     } else {
         let path = path.display();
         let text =
             format!("{path} does not hold a token of {TOKEN_CHARS} characters; delete it to have a new one made");
         Err(AuthError(text))
     }
-}
-
-fn random_token() -> Result<String, AuthError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| AuthError(format!("the system gives no random numbers: {e}")))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Makes the file durably, or fails with `AlreadyExists`.

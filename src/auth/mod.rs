@@ -10,30 +10,38 @@
 //!   local.token ───┘
 //! ```
 
+mod failures;
+mod github;
 mod local_token;
 mod principals;
 mod private_file;
+mod sign_in;
 mod static_tokens;
 
+pub use failures::Failures;
+pub use github::{GithubError, GithubUser};
 pub use local_token::{NewLocalToken, local_token_path};
 pub use principals::{Principal, Principals};
+pub use sign_in::{Arrival, Departure, SignIn};
 pub use static_tokens::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES};
 
-use std::fmt;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::config::TokenSources;
+use crate::journal::TokenHash;
 
 /// The kind of the accounts that `STATIC_TOKENS` and its file name.
 pub const STATIC: &str = "static";
 /// The kind of the one account of a server with nothing configured.
 pub const LOCAL: &str = "local";
-
-/// The SHA-256 of a bearer token: all that is kept of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenHash([u8; 32]);
+/// The kind of the accounts that `octostore user add` makes.
+pub const CLI: &str = "cli";
+/// The kind of the accounts of those who sign in with GitHub; their external ids are GitHub's numbers.
+pub const GITHUB: &str = "github";
 
 /// A token that opens an account, before the account has its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +57,7 @@ pub struct Credential {
 /// What the configuration amounts to.
 #[derive(Debug)]
 pub struct Gathered {
-    /// Every token, none twice; not empty.
+    /// Every token that is configured, none twice.
     pub credentials: Vec<Credential>,
     /// The token that was made just now for the user `local`, to be shown once.
     pub new_local_token: Option<NewLocalToken>,
@@ -67,6 +75,9 @@ pub struct AuthError(String);
 /// # Errors
 /// A file that cannot be read or that others can read, a token or a name that is none, a token given twice.
 pub fn credentials(sources: &TokenSources, database: &Path) -> Result<Gathered, AuthError> {
+    if sources.github.is_some() && sources.inline.is_none() && sources.file.is_none() {
+        return Ok(Gathered { credentials: Vec::new(), new_local_token: None });
+    }
     if sources.inline.is_some() || sources.file.is_some() {
         return Ok(Gathered { credentials: static_tokens::gather(sources)?, new_local_token: None });
     }
@@ -75,29 +86,19 @@ pub fn credentials(sources: &TokenSources, database: &Path) -> Result<Gathered, 
     Ok(Gathered { credentials: vec![local], new_local_token })
 }
 
-impl TokenHash {
-    /// The hash of a token as it is presented.
-    pub fn of(token: &[u8]) -> TokenHash {
-        TokenHash(Sha256::digest(token).into())
-    }
-
-    /// Its bytes.
-    pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
+/// A new token: 32 random bytes in base64url, without padding. Show it once, and keep its hash.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn random_token() -> Result<String, AuthError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| AuthError(format!("the system gives no random numbers: {e}")))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-impl From<[u8; 32]> for TokenHash {
-    fn from(stored: [u8; 32]) -> TokenHash {
-        TokenHash(stored)
-    }
-}
-
-impl fmt::Debug for TokenHash {
-    /// The first bytes only: enough to tell two apart in a test, not enough to check a guess in earnest.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenHash({:02x}{:02x}..)", self.0[0], self.0[1])
-    }
+/// The hash of a token as it is presented.
+pub fn hash_of(token: &[u8]) -> TokenHash {
+    TokenHash::from(<[u8; 32]>::from(Sha256::digest(token)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The workers' snapshot: which token is whose, and what others see of an account.
+//! One worker's own table: which token is whose, and what others see of an account.
 //!
-//! The snapshot never changes, and every worker has its own reference to it: the request path takes no
-//! lock. A change of tokens makes a new snapshot, which the workers are sent.
+//! Every worker has a table of its own, so the request path takes no lock and touches no shared line. A change of an
+//! account reaches each worker as a message ([`AccountNews`](crate::mesh::AccountNews)), and the worker alone applies it.
 //!
 //! **What a caller can learn by timing.** A presented token is hashed first; the table is searched by
 //! the first 8 bytes of the SHA-256, and the full hashes are compared in constant time. How long
@@ -18,8 +18,8 @@ use hashbrown::HashTable;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::{AuthError, Credential, MAX_TOKEN_BYTES, TokenHash};
-use crate::journal::Account;
+use super::{AuthError, Credential, MAX_TOKEN_BYTES, hash_of};
+use crate::journal::{Account, AccountChange, TokenHash};
 use crate::lease::UserId;
 
 /// Who is asking.
@@ -29,37 +29,46 @@ pub struct Principal {
     pub user: UserId,
 }
 
-/// Every token's account and every account's public id. Immutable; shared as `Arc<Principals>`.
+/// Every token's account and every account's public id.
+#[derive(Clone)]
 pub struct Principals {
     tokens: HashTable<(TokenHash, UserId)>,
     /// By account number; nil where there is no account.
-    public_ids: Box<[Uuid]>,
+    public_ids: Vec<Uuid>,
 }
 
 impl Principals {
-    /// The snapshot of `credentials`, whose accounts are among `accounts`. Accounts without a token stay
-    /// known by their public ids, since they may still hold locks.
+    /// The table of the `stored` tokens and the configured `credentials`, whose accounts are among `accounts`. Accounts
+    /// without a token stay known by their public ids, since they may still hold locks.
     ///
     /// # Errors
     /// A credential without an account, or a token that opens two.
-    pub fn new(credentials: &[Credential], accounts: &[Account]) -> Result<Principals, AuthError> {
-        let numbers: HashMap<(&str, &str), UserId> =
-            accounts.iter().map(|account| ((&*account.kind, &*account.external_id), account.id)).collect();
+    pub fn new(
+        credentials: &[Credential],
+        accounts: &[Account],
+        stored: &[(TokenHash, UserId)],
+    ) -> Result<Principals, AuthError> {
         let places = accounts.iter().map(|account| account.id.0 as usize + 1).max().unwrap_or(0);
-        let mut public_ids = vec![Uuid::nil(); places].into_boxed_slice();
+        let mut public_ids = vec![Uuid::nil(); places];
+        let mut configured: HashMap<(&str, &str), Option<UserId>> =
+            credentials.iter().map(|credential| ((credential.kind, &*credential.external_id), None)).collect();
         for account in accounts {
             public_ids[account.id.0 as usize] = account.public_id;
+            if let Some(user) = configured.get_mut(&(&*account.kind, &*account.external_id)) {
+                *user = Some(account.id);
+            }
         }
-        let mut principals = Principals { tokens: HashTable::with_capacity(credentials.len()), public_ids };
+        let tokens = HashTable::with_capacity(credentials.len() + stored.len());
+        let mut principals = Principals { tokens, public_ids };
+        stored.iter().for_each(|(token, user)| principals.insert(*token, *user));
         for Credential { kind, external_id, token_hash } in credentials {
-            let Some(&user) = numbers.get(&(*kind, &**external_id)) else {
+            let Some(user) = configured[&(*kind, &**external_id)] else {
                 return Err(AuthError(format!("the database has no account for the user {kind}/{external_id}")));
             };
             if principals.find(token_hash).is_some() {
                 return Err(AuthError(format!("the token of {kind}/{external_id} is given twice; each must differ")));
             }
-            let tokens = &mut principals.tokens;
-            tokens.insert_unique(place(token_hash), (*token_hash, user), |(hash, _)| place(hash));
+            principals.insert(*token_hash, user);
         }
         Ok(principals)
     }
@@ -69,7 +78,29 @@ impl Principals {
         if presented.len() > MAX_TOKEN_BYTES {
             return None; // no token is that long, and hashing is not free
         }
-        self.find(&TokenHash::of(presented)).map(|user| Principal { user })
+        self.find(&hash_of(presented)).map(|user| Principal { user })
+    }
+
+    /// Whether this hash is a token's.
+    pub fn knows(&self, token: &TokenHash) -> bool {
+        self.find(token).is_some()
+    }
+
+    /// Takes over what has become of `account`.
+    pub fn apply(&mut self, account: &Account, change: &AccountChange) {
+        let place = account.id.0 as usize;
+        if self.public_ids.len() <= place {
+            self.public_ids.resize(place + 1, Uuid::nil());
+        }
+        self.public_ids[place] = account.public_id;
+        for token in &change.dropped {
+            if let Ok(entry) = self.tokens.find_entry(place_of(token), |(hash, _)| hash == token) {
+                entry.remove();
+            }
+        }
+        if let Some(token) = change.added {
+            self.insert(token, account.id);
+        }
     }
 
     /// What others see of an account. None if there is no such account.
@@ -82,14 +113,18 @@ impl Principals {
         self.public_ids.len()
     }
 
+    fn insert(&mut self, token: TokenHash, user: UserId) {
+        self.tokens.insert_unique(place_of(&token), (token, user), |(hash, _)| place_of(hash));
+    }
+
     fn find(&self, wanted: &TokenHash) -> Option<UserId> {
         let same = |(hash, _): &(TokenHash, UserId)| bool::from(hash.bytes().ct_eq(wanted.bytes()));
-        self.tokens.find(place(wanted), same).map(|&(_, user)| user)
+        self.tokens.find(place_of(wanted), same).map(|&(_, user)| user)
     }
 }
 
 /// Where the table keeps a hash: its first 8 bytes are as good as any hash of it.
-fn place(hash: &TokenHash) -> u64 {
+fn place_of(hash: &TokenHash) -> u64 {
     let (first, _) = hash.bytes().split_first_chunk().expect("32 bytes hold 8");
     u64::from_ne_bytes(*first)
 }
@@ -100,18 +135,18 @@ mod tests {
 
     fn account(id: u32, kind: &str, external_id: &str) -> Account {
         let public_id = Uuid::from_u128(1000 + u128::from(id));
-        Account { id: UserId(id), public_id, kind: kind.into(), external_id: external_id.into() }
+        Account { id: UserId(id), public_id, kind: kind.into(), external_id: external_id.into(), login: None }
     }
 
     fn credential(kind: &'static str, external_id: &str, token: &str) -> Credential {
-        Credential { kind, external_id: external_id.into(), token_hash: TokenHash::of(token.as_bytes()) }
+        Credential { kind, external_id: external_id.into(), token_hash: hash_of(token.as_bytes()) }
     }
 
     #[test]
     fn a_token_opens_the_account_it_was_given_for_and_no_other_text_does() {
         let accounts = [account(0, "static", "alice"), account(1, "local", "alice"), account(2, "static", "bob")];
         let given = [credential("static", "alice", "alice's token"), credential("static", "bob", "bob's token")];
-        let principals = Principals::new(&given, &accounts).unwrap();
+        let principals = Principals::new(&given, &accounts, &[]).unwrap();
         assert_eq!(principals.authenticate(b"alice's token"), Some(Principal { user: UserId(0) }));
         assert_eq!(principals.authenticate(b"bob's token"), Some(Principal { user: UserId(2) }));
         for no_token in [&b""[..], b"bob's toke", b"bob's token ", b"Bob's token", &[b'x'; 100_000]] {
@@ -121,8 +156,9 @@ mod tests {
 
     #[test]
     fn the_hash_of_a_token_is_no_token() {
-        let principals = Principals::new(&[credential("static", "a", "token")], &[account(0, "static", "a")]).unwrap();
-        assert_eq!(principals.authenticate(TokenHash::of(b"token").bytes()), None);
+        let principals =
+            Principals::new(&[credential("static", "a", "token")], &[account(0, "static", "a")], &[]).unwrap();
+        assert_eq!(principals.authenticate(hash_of(b"token").bytes()), None);
     }
 
     #[test]
@@ -130,7 +166,7 @@ mod tests {
         let accounts: Vec<Account> = (0..5000).map(|n| account(n, "static", &n.to_string())).collect();
         let given: Vec<Credential> =
             (0..5000).map(|n| credential("static", &n.to_string(), &format!("token {n}"))).collect();
-        let principals = Principals::new(&given, &accounts).unwrap();
+        let principals = Principals::new(&given, &accounts, &[]).unwrap();
         for n in 0..5000 {
             let found = principals.authenticate(format!("token {n}").as_bytes());
             assert_eq!(found, Some(Principal { user: UserId(n) }));
@@ -141,14 +177,14 @@ mod tests {
     #[test]
     fn two_tokens_may_open_one_account() {
         let given = [credential("static", "a", "old"), credential("static", "a", "new")];
-        let principals = Principals::new(&given, &[account(0, "static", "a")]).unwrap();
+        let principals = Principals::new(&given, &[account(0, "static", "a")], &[]).unwrap();
         assert_eq!(principals.authenticate(b"old"), principals.authenticate(b"new"));
         assert!(principals.authenticate(b"new").is_some());
     }
 
     #[test]
     fn an_account_without_a_token_keeps_its_public_id() {
-        let principals = Principals::new(&[], &[account(3, "static", "gone")]).unwrap();
+        let principals = Principals::new(&[], &[account(3, "static", "gone")], &[]).unwrap();
         assert_eq!(principals.public_id(UserId(3)), Some(Uuid::from_u128(1003)));
         assert_eq!(principals.public_id(UserId(2)), None);
         assert_eq!(principals.public_id(UserId(4)), None);
@@ -161,7 +197,7 @@ mod tests {
         let twice = [credential("static", "a", "tttt"), credential("static", "b", "tttt")];
         let none = [credential("static", "c", "tttt")];
         for (given, wanted) in [(&twice[..], "static/b"), (&none[..], "static/c")] {
-            let error = Principals::new(given, &accounts).map(drop).unwrap_err().to_string();
+            let error = Principals::new(given, &accounts, &[]).map(drop).unwrap_err().to_string();
             assert!(error.contains(wanted) && !error.contains("tttt"), "{error}");
         }
     }
@@ -169,5 +205,28 @@ mod tests {
     #[test]
     fn a_place_in_the_table_costs_36_bytes() {
         assert_eq!(size_of::<(TokenHash, UserId)>(), 36);
+    }
+
+    #[test]
+    fn a_change_takes_effect_at_once_and_leaves_the_others_alone() {
+        let stored = [(hash_of(b"one"), UserId(0)), (hash_of(b"two"), UserId(0))];
+        let mut principals = Principals::new(&[], &[account(0, "github", "1")], &stored).unwrap();
+        let change = |account: Account, added: Option<&[u8]>, dropped: &[&[u8]]| AccountChange {
+            account,
+            is_new: false,
+            added: added.map(hash_of),
+            dropped: dropped.iter().map(|token| hash_of(token)).collect(),
+        };
+        let rotated = change(account(0, "github", "1"), Some(b"three"), &[b"one"]);
+        principals.apply(&rotated.account, &rotated);
+        assert_eq!(principals.authenticate(b"one"), None);
+        for token in [b"two".as_slice(), b"three"] {
+            assert_eq!(principals.authenticate(token), Some(Principal { user: UserId(0) }));
+        }
+        let joined = change(account(5, "github", "2"), Some(b"four"), &[]);
+        principals.apply(&joined.account, &joined);
+        assert_eq!(principals.authenticate(b"four"), Some(Principal { user: UserId(5) }));
+        assert_eq!(principals.public_id(UserId(5)), Some(joined.account.public_id));
+        assert_eq!(principals.public_id(UserId(4)), None);
     }
 }

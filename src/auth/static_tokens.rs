@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use super::{AuthError, Credential, STATIC, TokenHash, private_file};
+use super::{AuthError, Credential, STATIC, hash_of, private_file};
 use crate::config::TokenSources;
+use crate::journal::TokenHash;
 
 /// The shortest token that an operator may choose, in bytes.
 pub const MIN_TOKEN_BYTES: usize = 16;
@@ -80,7 +81,7 @@ fn credentials(entries: &[(Place<'_>, &str)]) -> Result<Vec<Credential>, AuthErr
     let mut credentials = Vec::with_capacity(entries.len());
     for &(place, entry) in entries {
         let (name, token) = split(entry).map_err(|fault| AuthError(format!("{place}: {fault}")))?;
-        let token_hash = TokenHash::of(token.as_bytes());
+        let token_hash = hash_of(token.as_bytes());
         if let Some(first) = seen.insert(token_hash, place) {
             let text = format!("{place} ({name}): the same token as in {first}; every entry needs its own");
             return Err(AuthError(text));

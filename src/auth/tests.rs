@@ -35,11 +35,11 @@ fn private(path: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
 }
 
 fn inline(text: &str) -> TokenSources {
-    TokenSources { inline: Some(Secret::new(text.into())), file: None }
+    TokenSources { inline: Some(Secret::new(text.into())), file: None, github: None }
 }
 
 fn file(path: PathBuf) -> TokenSources {
-    TokenSources { inline: None, file: Some(path) }
+    TokenSources { inline: None, file: Some(path), github: None }
 }
 
 /// What the sources give: names, and hashes of tokens.
@@ -51,7 +51,7 @@ fn gathered(sources: &TokenSources) -> Result<Vec<(String, TokenHash)>, String> 
 }
 
 fn entry(name: &str, token: &str) -> (String, TokenHash) {
-    (name.into(), TokenHash::of(token.as_bytes()))
+    (name.into(), hash_of(token.as_bytes()))
 }
 
 /// An error without a newline and without any of the tokens.
@@ -164,7 +164,7 @@ fn with_nothing_configured_the_first_start_makes_a_token_and_later_ones_use_it()
     assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{token}");
     assert_eq!(fs::read_to_string(&made.path).unwrap(), format!("{token}\n"));
     assert_eq!(fs::metadata(&made.path).unwrap().permissions().mode() & 0o777, 0o600);
-    let local = Credential { kind: LOCAL, external_id: LOCAL.into(), token_hash: TokenHash::of(token.as_bytes()) };
+    let local = Credential { kind: LOCAL, external_id: LOCAL.into(), token_hash: hash_of(token.as_bytes()) };
     assert_eq!(first.credentials, std::slice::from_ref(&local));
     assert_eq!(fs::read_dir(made.path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
 

@@ -12,11 +12,12 @@ use rustix::net::Shutdown;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::auth::{self, Credential, NewLocalToken, Principals};
+use crate::auth::{self, Credential, NewLocalToken, Principals, SignIn};
 use crate::clock::{self, Duration};
 use crate::config::{Config, Driver};
 use crate::database_lock::DatabaseLock;
 use crate::fence::Fence;
+use crate::front::Doors;
 use crate::journal::{Intake, Journal, JournalError, Limits, Recovered, Row, SqliteJournal, Writer};
 use crate::logging::{self, Log};
 use crate::mesh::{Control, Mesh};
@@ -25,6 +26,7 @@ use crate::net::admission::{Admission, REFUSED_AT_ONCE};
 use crate::net::bind::{bind, raise_descriptor_limit};
 use crate::net::runtime::{self, Kind};
 use crate::quota::Quota;
+use crate::registrar::{Desk, NEW_ACCOUNTS, Registrar};
 use crate::sync::{AtomicU64, Bell, Ordering};
 use crate::worker::{self, Plan, Shared};
 
@@ -80,10 +82,12 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     }
     let principals = principals(&mut journal, &gathered.credentials)?;
 
-    let shared = share(&config, &recovered, principals)?;
+    let shared = share(&config, &recovered, principals.account_places() + NEW_ACCOUNTS)?;
+    let registrar = Registrar::new(shared.intake.clone(), shared.mesh.clone(), shared.quota.places());
+    let doors = doors(&config, principals, Arc::new(registrar))?;
     let (events, inbox) = channel();
     start_journal(journal, &recovered, &shared, events.clone())?;
-    start_workers(rows, &listener, &shared)?;
+    start_workers(rows, doors, &listener, &shared)?;
     watch_signals(events)?;
     tracing::info!("octostore {} listening on http://{}", env!("CARGO_PKG_VERSION"), listener.local_addr()?);
     wait_for_the_end(&inbox, &listener, &shared, &log)
@@ -114,10 +118,21 @@ fn show(NewLocalToken { token, path, replaces }: &NewLocalToken) -> io::Result<(
 fn principals(journal: &mut SqliteJournal, credentials: &[Credential]) -> Result<Principals, Box<dyn Error>> {
     let wanted: Vec<(&str, &str)> = credentials.iter().map(|c| (c.kind, &*c.external_id)).collect();
     let accounts = journal.accounts(&wanted)?;
-    Ok(Principals::new(credentials, &accounts)?)
+    Ok(Principals::new(credentials, &accounts, &journal.tokens()?)?)
 }
 
-fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Result<Arc<Shared>, Box<dyn Error>> {
+fn doors(config: &Config, principals: Principals, registrar: Arc<Registrar>) -> io::Result<Doors> {
+    let sign_in = config.tokens.github.as_ref().map(|settings| Arc::new(SignIn::new(settings)));
+    Ok(Doors {
+        principals,
+        desk: Desk::open(registrar, sign_in.clone())?,
+        sign_in,
+        failures: Arc::default(),
+        trusted_proxies: config.trusted_proxies.clone().into(),
+    })
+}
+
+fn share(config: &Config, recovered: &Recovered, accounts: usize) -> Result<Arc<Shared>, Box<dyn Error>> {
     let max_connections = affordable_connections(config.max_connections, config.workers);
     let driver = choose_driver(config.driver, config.workers, max_connections)?;
     let bells = (0..config.workers).map(|_| Bell::new(driver.wants_nonblocking())).collect::<io::Result<_>>()?;
@@ -130,8 +145,7 @@ fn share(config: &Config, recovered: &Recovered, principals: Principals) -> Resu
         intake: Arc::new(Intake::new(config.workers)?),
         fence: Arc::new(Fence::above(recovered.mark)),
         grace_s: recovered.grace_s,
-        quota: Arc::new(Quota::new(principals.account_places(), config.max_locks_per_user)),
-        principals: Arc::new(principals),
+        quota: Arc::new(Quota::new(accounts, config.max_locks_per_user)),
         journal_metrics: Arc::new(JournalMetrics::default()),
         heartbeats: (0..config.workers).map(|_| AtomicU64::new(0)).collect(),
         process: getrandom::u32()?,
@@ -186,7 +200,12 @@ fn start_journal(
     Ok(())
 }
 
-fn start_workers(rows: Vec<Row>, listener: &TcpListener, shared: &Arc<Shared>) -> Result<(), Box<dyn Error>> {
+fn start_workers(
+    rows: Vec<Row>,
+    doors: Doors,
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+) -> Result<(), Box<dyn Error>> {
     let workers = shared.mesh.cores();
     let mut shares: Vec<Vec<Row>> = (0..workers).map(|_| Vec::with_capacity(rows.len() / workers)).collect();
     for row in rows {
@@ -196,7 +215,11 @@ fn start_workers(rows: Vec<Row>, listener: &TcpListener, shared: &Arc<Shared>) -
     listener.set_nonblocking(shared.driver.wants_nonblocking())?; // of all duplicates
     let (started, starts) = channel();
     for (core, rows) in shares.into_iter().enumerate() {
-        worker::spawn(shared.clone(), Plan { core, rows, listener: listener.try_clone()? }, started.clone())?;
+        worker::spawn(
+            shared.clone(),
+            Plan { core, rows, doors: doors.clone(), listener: listener.try_clone()? },
+            started.clone(),
+        )?;
     }
     for start in starts.iter().take(workers) {
         start

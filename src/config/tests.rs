@@ -85,21 +85,24 @@ fn the_help_fits_80_columns_and_names_every_setting() {
     }
     let variables: Vec<String> =
         flags_in_help().iter().filter_map(|(_, text)| bracketed(text, "env").map(str::to_owned)).collect();
-    assert_eq!(variables.len(), 14, "{variables:?}");
-    assert!(help.contains("STATIC_TOKENS=name:token"));
+    assert_eq!(variables.len(), 19, "{variables:?}");
+    assert!(help.contains("STATIC_TOKENS=name:token") && help.contains("GITHUB_CLIENT_SECRET"));
     assert!(Args::command().find_subcommand_mut("serve").unwrap().render_long_help().to_string().contains("--bind"));
 }
 
 #[test]
 fn the_defaults_and_variables_that_the_help_names_are_the_ones_that_hold() {
-    let unset = config(&[], &[]).unwrap();
     for (flag, text) in flags_in_help() {
+        // The settings of GitHub come together or not at all.
+        let app = [("GITHUB_CLIENT_ID", "id"), ("GITHUB_CLIENT_SECRET", "secret")];
+        let env = if flag.starts_with("--github-") { &app[..] } else { &[] };
+        let unset = config(&[], env).unwrap();
         let variable = bracketed(&text, "env").unwrap_or_else(|| panic!("{flag} has no variable"));
         // One value that is good for some settings; the others name the variable when they refuse it.
         let heard = config(&[], &[(variable, "?")]).map_or_else(|e| e.contains(variable), |other| other != unset);
         assert!(heard, "{variable} is not heard");
         if let Some(default) = bracketed(&text, "default") {
-            assert_eq!(config(&[&flag, default], &[]).as_ref(), Ok(&unset), "{flag} {default}");
+            assert_eq!(config(&[&flag, default], env).as_ref(), Ok(&unset), "{flag} {default}");
         }
     }
 }
@@ -223,6 +226,51 @@ fn tokens_come_from_the_environment_or_a_file_and_are_never_shown() {
     let text = Config::new(&ServeArgs::default(), &unreadable).unwrap_err().to_string();
     assert!(text.contains("STATIC_TOKENS") && !text.contains("0123456789abcdef"), "{text}");
     assert!(Args::try_parse_from(["octostore", "--static-tokens", "alice:0123456789abcdef"]).is_err());
+}
+
+#[test]
+fn github_is_set_up_whole_or_not_at_all() {
+    let app = [("GITHUB_CLIENT_ID", "id"), ("GITHUB_CLIENT_SECRET", "s3cret")];
+    let github =
+        |extra: &[(&str, &str)]| config(&[], &[&app, extra].concat()).map(|config| config.tokens.github.unwrap());
+    let settings = github(&[]).unwrap();
+    assert_eq!((settings.url.as_str(), settings.api_url.as_str()), ("https://github.com", "https://api.github.com"));
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    assert_eq!(config(&[], &[]).unwrap().tokens.github, None);
+    for (variable, value) in [
+        ("GITHUB_CLIENT_ID", "id"),
+        ("GITHUB_CLIENT_SECRET", "s3cret"),
+        ("GITHUB_URL", "https://github.com"),
+        ("GITHUB_REDIRECT_URI", "https://locks.example.com/auth/github/callback"),
+    ] {
+        let text = refusal(&[], &[(variable, value)]);
+        assert!(text.contains("GITHUB_CLIENT_") && text.contains("together") && !text.contains("s3cret"), "{text}");
+    }
+    for uri in ["https://locks.example.com/auth/github/callback", "http://127.0.0.1:3000/auth/github/callback"] {
+        assert_eq!(github(&[("GITHUB_REDIRECT_URI", uri)]).unwrap().redirect_uri.as_deref(), Some(uri));
+    }
+    for uri in [
+        "https://locks.example.com/elsewhere",
+        "http://locks.example.com/auth/github/callback",
+        "https://user:word@locks.example.com/auth/github/callback",
+        "/auth/github/callback",
+        "https://locks.example.com/auth/github/callback?x=1",
+    ] {
+        let text = github(&[("GITHUB_REDIRECT_URI", uri)]).unwrap_err();
+        assert!(text.starts_with("GITHUB_REDIRECT_URI is '"), "{text}");
+    }
+    for url in ["http://github.example.com", "github.com", "ftp://github.com", ""] {
+        let refused = config(&["--github-url", url], &app).unwrap_err();
+        assert!(refused.starts_with("--github-url is '"), "{refused}");
+    }
+}
+
+#[test]
+fn proxies_are_addresses() {
+    let line = ["--trusted-proxy", "10.0.0.1, ::ffff:10.0.0.2"];
+    let expected: Vec<std::net::IpAddr> = vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
+    assert_eq!(config(&line, &[]).unwrap().trusted_proxies, expected);
+    assert!(refusal(&["--trusted-proxy", "proxy.example.com"], &[]).contains("IP addresses"));
 }
 
 #[test]

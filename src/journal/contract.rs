@@ -31,6 +31,8 @@ pub(super) fn keeps_the_contract<S: Site>(new: impl Fn() -> S) {
     a_trim_beyond_the_last_commit_is_refused(new());
     accounts_are_numbered_once_and_stay(new());
     an_account_that_is_none_is_refused(new());
+    tokens_are_added_and_dropped_with_their_account(new());
+    a_login_is_noted_and_a_new_account_gets_the_next_number(new());
     before_recovery_there_is_no_room(new());
     a_probe_changes_nothing(new());
     tidying_changes_nothing(new());
@@ -303,6 +305,59 @@ fn an_account_that_is_none_is_refused<S: Site>(site: S) {
     drop(journal);
     let refused = run.site.start().recover();
     assert!(matches!(refused, Err(JournalError::Corrupt(why)) if why.contains("commit 1 gives lock 'a' to account 2")));
+}
+
+fn token(n: u8) -> TokenHash {
+    TokenHash::from([n; 32])
+}
+
+/// Has an errand done, as the writer does.
+fn run_errand(journal: &mut impl Journal, whose: Whose, what: AccountOp) -> Result<Account, AccountRefusal> {
+    let errand = AccountErrand { whose, what };
+    let found = journal.holder(&errand.whose).unwrap();
+    decide(&errand, found).map(|change| journal.change_account(&change).unwrap())
+}
+
+fn named(kind: &'static str, external_id: &str) -> Whose {
+    Whose::Named { kind, external_id: external_id.to_owned() }
+}
+
+fn tokens_are_added_and_dropped_with_their_account<S: Site>(mut site: S) {
+    let mut journal = site.start();
+    let ada = run_errand(&mut journal, named("cli", "ada"), AccountOp::Add { token: token(1) }).unwrap();
+    let bob = run_errand(&mut journal, named("cli", "bob"), AccountOp::Add { token: token(2) }).unwrap();
+    assert_eq!((ada.id, bob.id), (UserId(0), UserId(1)));
+    run_errand(&mut journal, Whose::Opened(token(1)), AccountOp::Rotate { token: token(3) }).unwrap();
+    let again = run_errand(&mut journal, Whose::Opened(token(1)), AccountOp::Rotate { token: token(4) });
+    assert_eq!(again, Err(AccountRefusal::Unknown), "a token that was rotated away opens nothing");
+    drop(journal);
+    let mut journal = site.start();
+    let mut tokens = journal.tokens().unwrap();
+    tokens.sort_by_key(|(_, user)| *user);
+    assert_eq!(tokens, [(token(3), UserId(0)), (token(2), UserId(1))]);
+    run_errand(&mut journal, named("cli", "bob"), AccountOp::Remove).unwrap();
+    assert_eq!(journal.tokens().unwrap(), [(token(3), UserId(0))]);
+    let back = run_errand(&mut journal, named("cli", "bob"), AccountOp::Add { token: token(5) }).unwrap();
+    assert_eq!(back, bob, "the same account as before");
+}
+
+fn a_login_is_noted_and_a_new_account_gets_the_next_number<S: Site>(mut site: S) {
+    let mut journal = site.start();
+    journal.accounts(&[("static", "ada")]).unwrap();
+    let sign_in = |login: &str, n| AccountOp::SignIn { login: login.to_owned(), token: token(n) };
+    let first = run_errand(&mut journal, named("github", "4242"), sign_in("ada", 1)).unwrap();
+    assert_eq!((first.id, first.name(), first.external_id.as_str()), (UserId(1), "ada", "4242"));
+    for n in 2..=12 {
+        let later = run_errand(&mut journal, named("github", "4242"), sign_in("lovelace", n)).unwrap();
+        assert_eq!((later.id, later.public_id, later.name()), (first.id, first.public_id, "lovelace"));
+    }
+    drop(journal);
+    let mut journal = site.start();
+    let holder = journal.holder(&Whose::Opened(token(12))).unwrap().expect("the newest token");
+    assert_eq!(holder.tokens, (3..=12).map(token).collect::<Vec<_>>(), "ten are left, the oldest first");
+    assert_eq!(holder.account.name(), "lovelace");
+    assert_eq!(journal.holder(&Whose::Opened(token(2))).unwrap(), None);
+    assert_eq!(journal.accounts(&[]).unwrap().len(), 2);
 }
 
 fn before_recovery_there_is_no_room<S: Site>(mut site: S) {

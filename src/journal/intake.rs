@@ -5,7 +5,9 @@
 //! commands. So while a sync hangs, what waits for it stays bounded.
 
 use std::io;
+use std::sync::mpsc::SyncSender;
 
+use super::accounts::{Account, AccountChange, AccountErrand, AccountRefusal};
 use super::record::encode;
 use crate::fence::FencingToken;
 use crate::handoff::Gate;
@@ -15,6 +17,8 @@ use crate::watermark::Watermark;
 
 /// Batches on their way, per core.
 const LANE: usize = 16;
+/// Errands that may wait.
+const ERRANDS: usize = 64;
 /// A batch this large takes no more commands.
 pub(super) const BATCH_BYTES: usize = 256 << 10;
 /// The most that one command adds: an expiry and a grant, names and metadata at their longest.
@@ -66,6 +70,19 @@ impl Batch {
     }
 }
 
+/// Something else that the journal's thread is to do, between two commits: the way to the database for everybody who is
+/// not a worker. If the journal fails first, the reply's other end sees it hang up.
+#[derive(Debug)]
+pub enum Errand {
+    /// A change of an account.
+    Account {
+        /// Which.
+        errand: AccountErrand,
+        /// Told when the change is durable, or why there is none.
+        reply: SyncSender<Result<(Account, AccountChange), AccountRefusal>>,
+    },
+}
+
 struct Lane {
     batches: ArrayQueue<Batch>,
     /// Emptied buffers on their way back.
@@ -76,6 +93,7 @@ struct Lane {
 /// What workers and the journal's thread share.
 pub struct Intake {
     lanes: Box<[Lane]>,
+    errands: ArrayQueue<Errand>,
     gate: Gate,
     failed: AtomicBool,
     closing: AtomicBool,
@@ -91,6 +109,7 @@ impl Intake {
             |_| Lane { batches: ArrayQueue::new(LANE), spares: ArrayQueue::new(LANE), watermark: Watermark::new() };
         Ok(Intake {
             lanes: (0..cores).map(lane).collect(),
+            errands: ArrayQueue::new(ERRANDS),
             gate: Gate::new(Bell::new(true)?),
             failed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -130,9 +149,24 @@ impl Intake {
         let _ = self.lanes[core].spares.push(records); // a full lane of spares: let it go
     }
 
-    /// Whether any batch waits.
+    /// Leaves an errand for the journal's thread, and knocks.
+    ///
+    /// # Errors
+    /// Gives it back if too many wait.
+    pub fn send(&self, errand: Errand) -> Result<(), Errand> {
+        self.errands.push(errand)?;
+        self.gate.knock();
+        Ok(())
+    }
+
+    /// The oldest errand. For the journal's thread.
+    pub(super) fn take_errand(&self) -> Option<Errand> {
+        self.errands.pop()
+    }
+
+    /// Whether neither a batch nor an errand waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.batches.is_empty())
+        self.lanes.iter().all(|lane| lane.batches.is_empty()) && self.errands.is_empty()
     }
 
     /// How far a core's changes are durable.

@@ -12,10 +12,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::accounts::{Account, AccountChange, Holder, TokenHash, Whose};
 use super::recovery::{self, Meta, Stored, checksum};
 use super::restore::restored;
 use super::ring::{Limits, Ring};
-use super::{Account, Commit, Journal, JournalError, Recovered, Room, Row, RowChange};
+use super::{Commit, Journal, JournalError, Recovered, Room, Row, RowChange};
 use crate::lease::{LockName, UserId};
 use crate::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::sync::Arc;
 pub enum Call {
     /// [`Journal::accounts`].
     Accounts,
+    /// [`Journal::change_account`].
+    ChangeAccount,
     /// [`Journal::append`].
     Append,
     /// [`Journal::fold`].
@@ -54,6 +57,8 @@ struct Content {
     slots: BTreeMap<u64, Stored>,
     rows: BTreeMap<LockName, Row>,
     accounts: Vec<Account>,
+    /// In the order in which they were issued.
+    tokens: Vec<(TokenHash, UserId)>,
     /// The run that may write; earlier ones have crashed.
     run: u64,
     faults: Vec<(Call, Effect)>,
@@ -68,6 +73,7 @@ impl Disk {
             slots: BTreeMap::new(),
             rows: BTreeMap::new(),
             accounts: Vec::new(),
+            tokens: Vec::new(),
             run: 0,
             faults: Vec::new(),
         };
@@ -88,6 +94,7 @@ impl Disk {
             slots: content.slots.clone(),
             rows: content.rows.clone(),
             accounts: content.accounts.clone(),
+            tokens: content.tokens.clone(),
             run: 0,
             faults: Vec::new(),
         };
@@ -113,6 +120,22 @@ impl Disk {
     fn content(&self) -> MutexGuard<'_, Content> {
         // A caller that panicked, a failed test, has left whole values: nothing below panics between two writes.
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    /// The account of this name, made if there is none.
+    fn account(&mut self, kind: &str, external_id: &str) -> &mut Account {
+        let known = self.accounts.iter().position(|known| known.kind == kind && known.external_id == external_id);
+        let at = known.unwrap_or_else(|| {
+            let id = self.accounts.len() as u32;
+            // Not random, so that a simulation is the same each time.
+            let public_id = Uuid::from_u128(0x6f63_746f_0000_4000_8000_0000_0000_0000 + u128::from(id));
+            let (kind, external_id) = (kind.to_owned(), external_id.to_owned());
+            self.accounts.push(Account { id: UserId(id), public_id, kind, external_id, login: None });
+            id as usize
+        });
+        &mut self.accounts[at]
     }
 }
 
@@ -170,16 +193,42 @@ impl Journal for MemoryJournal {
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
         self.call(Some(Call::Accounts), |content| {
             for (kind, external_id) in wanted {
-                let known = |account: &Account| account.kind == *kind && account.external_id == *external_id;
-                if !content.accounts.iter().any(known) {
-                    let id = content.accounts.len() as u32;
-                    // Not random, so that a simulation is the same each time.
-                    let public_id = Uuid::from_u128(0x6f63_746f_0000_4000_8000_0000_0000_0000 + u128::from(id));
-                    let (kind, external_id) = ((*kind).to_owned(), (*external_id).to_owned());
-                    content.accounts.push(Account { id: UserId(id), public_id, kind, external_id });
-                }
+                content.account(kind, external_id);
             }
             Ok(content.accounts.clone())
+        })
+    }
+
+    fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError> {
+        self.call(None, |content| Ok(content.tokens.clone()))
+    }
+
+    fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
+        self.call(None, |content| {
+            let user = match whose {
+                Whose::Named { kind, external_id } => {
+                    let is_it = |account: &&Account| account.kind == *kind && account.external_id == *external_id;
+                    content.accounts.iter().find(is_it).map(|account| account.id)
+                }
+                Whose::Opened(token) => content.tokens.iter().find(|(hash, _)| hash == token).map(|(_, user)| *user),
+            };
+            Ok(user.map(|user| Holder {
+                account: content.accounts[user.0 as usize].clone(),
+                tokens: content.tokens.iter().filter(|(_, its)| *its == user).map(|(hash, _)| *hash).collect(),
+            }))
+        })
+    }
+
+    fn change_account(&mut self, change: &AccountChange) -> Result<Account, JournalError> {
+        self.call(Some(Call::ChangeAccount), |content| {
+            let account = content.account(&change.account.kind, &change.account.external_id);
+            if change.account.login.is_some() {
+                account.login.clone_from(&change.account.login);
+            }
+            let account = account.clone();
+            content.tokens.retain(|(hash, _)| !change.dropped.contains(hash));
+            content.tokens.extend(change.added.map(|hash| (hash, account.id)));
+            Ok(account)
         })
     }
 

@@ -9,6 +9,7 @@
 //! The table holds the state up to the trim mark, the untrimmed commits hold what came after; records say whole states, so
 //! replaying a commit that a row has seen already changes nothing.
 
+mod accounts;
 mod backup;
 #[cfg(test)]
 mod contract;
@@ -20,14 +21,18 @@ mod recovery;
 mod restore;
 mod ring;
 mod sqlite;
+mod sqlite_accounts;
 mod sqlite_backup;
 mod sqlite_offline;
 mod sqlite_schema;
 mod writer;
 
+pub use accounts::{
+    Account, AccountChange, AccountErrand, AccountOp, AccountRefusal, Holder, MAX_TOKENS, TokenHash, Whose, decide,
+};
 pub use backup::{Copied, Pages, Source};
 pub use fold::{Dirty, Slice};
-pub use intake::{Batch, Intake};
+pub use intake::{Batch, Errand, Intake};
 pub use memory::{Call, Disk, Effect, MemoryJournal};
 pub use record::{Corrupt, Records, decode, encode};
 pub use restore::{GRACE_S, MARK_STEP};
@@ -94,19 +99,6 @@ pub enum RowChange {
     Delete(LockName),
 }
 
-/// An account, as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Its number: small, dense, never used twice.
-    pub id: UserId,
-    /// What others see of it.
-    pub public_id: Uuid,
-    /// Where it comes from: `static`, `local`, …
-    pub kind: String,
-    /// Its name there.
-    pub external_id: String,
-}
-
 /// What a start finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -151,6 +143,24 @@ pub trait Journal: Send {
     /// # Errors
     /// As for `append`.
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError>;
+
+    /// Every stored token with its account, in no order.
+    ///
+    /// # Errors
+    /// What could not be read.
+    fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError>;
+
+    /// The account that is meant, with its tokens, if there is one.
+    ///
+    /// # Errors
+    /// What could not be read.
+    fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError>;
+
+    /// Makes a change of an account durable, and gives the account: a new one with the next number and a public id.
+    ///
+    /// # Errors
+    /// As for `append`.
+    fn change_account(&mut self, change: &AccountChange) -> Result<Account, JournalError>;
 
     /// Makes a commit durable. There must be room for it, and its number must be the next.
     ///

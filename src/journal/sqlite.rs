@@ -21,6 +21,7 @@
 //! [`fold`]: Journal::fold
 //! [`tidy`]: Journal::tidy
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,10 +30,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row as SqlRow, params};
 use uuid::Uuid;
 
+use super::accounts::{Account, AccountChange, Holder, TokenHash, Whose};
 use super::recovery::{self, Meta, Stored, checksum, corrupt};
 use super::ring::{Limits, Ring};
 use super::sqlite_backup::Shared;
-use super::{Account, Commit, Journal, JournalError, Recovered, Room, Row, RowChange, Source, sqlite_schema};
+use super::{Commit, Journal, JournalError, Recovered, Room, Row, RowChange, Source, sqlite_accounts, sqlite_schema};
 use crate::fence::Fence;
 use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
 
@@ -57,10 +59,6 @@ const PUT: &str = "
         ttl_seconds = excluded.ttl_seconds, metadata = excluded.metadata";
 const READ_ROWS: &str = "SELECT name, user_id, lease_id, token, ttl_seconds, metadata FROM locks ORDER BY name";
 const DELETE: &str = "DELETE FROM locks WHERE name = ?1";
-const ADD_ACCOUNT: &str = "
-    INSERT INTO accounts (id, public_id, kind, external_id, created_at)
-    SELECT coalesce(max(id) + 1, 0), ?1, ?2, ?3, strftime('%Y-%m-%dT%H:%M:%SZ', ?4, 'unixepoch') FROM accounts WHERE true
-    ON CONFLICT (kind, external_id) DO NOTHING";
 const END_GRACE: &str = "UPDATE meta SET grace_seconds = 0";
 // An update that changes no byte writes no page, and so would sync nothing.
 const PROBE: &str = "UPDATE meta SET probe = 1 - probe";
@@ -155,7 +153,7 @@ impl SqliteJournal {
         const DOING: &str = "reading";
         let meta = self.run(DOING, read_meta)?;
         let commits = recovery::untrimmed(meta, self.run(DOING, |connection| read_journal(connection, meta))?)?;
-        let accounts = self.read_accounts()?.len();
+        let accounts = self.run(DOING, sqlite_accounts::count)?;
         let explain = |error| match error {
             // A field that cannot be; `read_row` has said which.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => corrupt(what.to_string()),
@@ -170,22 +168,8 @@ impl SqliteJournal {
     }
 
     pub(super) fn read_accounts(&self) -> Result<Vec<Account>, JournalError> {
-        let accounts = self.run("reading", |connection| {
-            let mut statement =
-                connection.prepare("SELECT id, public_id, kind, external_id FROM accounts ORDER BY id")?;
-            let rows = statement.query_map([], |row| {
-                let public_id: String = row.get(1)?;
-                Ok((row.get::<_, i64>(0)?, public_id, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        let checked = accounts.into_iter().zip(0u32..).map(|((id, public_id, kind, external_id), expected)| {
-            let public_id = Uuid::try_parse(&public_id).ok().filter(|_| id == i64::from(expected));
-            let public_id =
-                public_id.ok_or_else(|| corrupt(format!("account {id} is damaged, or one before it is missing")))?;
-            Ok(Account { id: UserId(expected), public_id, kind, external_id })
-        });
-        checked.collect()
+        let accounts = self.run("reading", sqlite_accounts::read)?;
+        accounts.map_err(|error| self.name_file(error))
     }
 
     /// Puts the path before what recovery found, which does not know it.
@@ -210,21 +194,30 @@ impl Journal for SqliteJournal {
     }
 
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
-        let now = (crate::clock::wall_ns() / 1_000_000_000) as i64;
-        let known = self.read_accounts().map_err(|error| self.name_file(error))?;
-        let is_known =
-            |(kind, id): &(&str, &str)| known.iter().any(|known| known.kind == *kind && known.external_id == *id);
-        if wanted.iter().all(is_known) {
+        let now_s = crate::clock::wall_ns() / 1_000_000_000;
+        let known = self.read_accounts()?;
+        let known_names: HashSet<(&str, &str), ahash::RandomState> =
+            known.iter().map(|account| (&*account.kind, &*account.external_id)).collect();
+        if wanted.iter().all(|name| known_names.contains(name)) {
             return Ok(known);
         }
         self.transaction("adding accounts to", |connection| {
-            let mut add = connection.prepare_cached(ADD_ACCOUNT)?;
-            for (kind, external_id) in wanted {
-                add.execute(params![Uuid::new_v4().to_string(), kind, external_id, now])?;
-            }
-            Ok(())
+            wanted.iter().try_for_each(|(kind, id)| sqlite_accounts::ensure(connection, now_s, kind, id, None))
         })?;
-        self.read_accounts().map_err(|error| self.name_file(error))
+        self.read_accounts()
+    }
+
+    fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError> {
+        self.run("reading", sqlite_accounts::read_tokens)
+    }
+
+    fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
+        self.run("reading", |connection| sqlite_accounts::holder(connection, whose))
+    }
+
+    fn change_account(&mut self, change: &AccountChange) -> Result<Account, JournalError> {
+        let now_s = crate::clock::wall_ns() / 1_000_000_000;
+        self.transaction("changing an account in", |connection| sqlite_accounts::change(connection, now_s, change))
     }
 
     fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {

@@ -48,6 +48,7 @@ CREATE TABLE accounts (
     kind         TEXT NOT NULL CHECK (kind <> ''),
     external_id  TEXT NOT NULL,
     created_at   TEXT NOT NULL,
+    login        TEXT,                    -- what the user is called, where that is not external_id
     UNIQUE (kind, external_id)
 ) STRICT;
 
@@ -69,10 +70,21 @@ CREATE TABLE journal (                    -- the commits after meta.trimmed_thro
 ) STRICT;
 ";
 
-/// What makes version 2 of version 1.
+/// The tokens that users were given; those of the configuration are not stored.
+const TOKENS: &str = "
+CREATE TABLE tokens (
+    hash     BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the token
+    user_id  INTEGER NOT NULL REFERENCES accounts (id),
+    issued   INTEGER NOT NULL             -- a later token of the account has a higher number
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_of_account ON tokens (user_id, issued);
+";
+
+/// What makes version 2 of version 1, beside the table of tokens.
 const TO_VERSION_2: &str = "
 ALTER TABLE meta ADD COLUMN
     grace_seconds    INTEGER NOT NULL DEFAULT 0 CHECK (grace_seconds BETWEEN 0 AND 3600); -- see restore.rs
+ALTER TABLE accounts ADD COLUMN login TEXT;
 ";
 
 /// What a file holds.
@@ -288,6 +300,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          {SCHEMA}
+         {TOKENS}
          PRAGMA application_id = {APPLICATION_ID};
          PRAGMA user_version = {SCHEMA_VERSION};
          COMMIT;"
@@ -299,8 +312,9 @@ fn migrate(connection: &Connection, version: i32) -> rusqlite::Result<()> {
     if version == SCHEMA_VERSION {
         return Ok(());
     }
-    connection
-        .execute_batch(&format!("BEGIN IMMEDIATE; {TO_VERSION_2} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TO_VERSION_2} {TOKENS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    ))
 }
 
 /// See `wal_holds_more` in [`super::sqlite`]'s header. Missing pages are SQLite's to notice; a piece of one is not.

@@ -9,13 +9,16 @@
 //! milliseconds, or beside every commit once the journal is three quarters full. When it is full nothing is
 //! appended until a fold has made room; batches wait in their lanes, and the workers refuse commands.
 //!
+//! Beside commits and folds it runs the [`Errand`]s of whoever is no worker, one between two commits.
+//!
 //! A journal that fails is never tried again: memory is ahead of the disk then, and going on would
 //! lie. The thread says so in the intake, wakes everybody, and ends with the error.
 
 use std::sync::Arc;
 
+use super::accounts::decide;
 use super::fold::Dirty;
-use super::intake::{BATCH_BYTES, Intake};
+use super::intake::{BATCH_BYTES, Errand, Intake};
 use super::{Commit, Journal, JournalError, Recovered};
 use crate::clock;
 use crate::lease::Seq;
@@ -167,6 +170,7 @@ impl<J: Journal> Writer<J> {
         while !self.intake.is_closing() {
             let committed = self.commit()?;
             self.end_grace(clock::now_ns())?;
+            self.run_an_errand()?;
             if self.fold_is_due() && self.fold(self.fold_horizon_ns())? {
                 continue;
             }
@@ -183,6 +187,25 @@ impl<J: Journal> Writer<J> {
         if self.grace_until_ns.is_some_and(|until_ns| until_ns <= now_ns) {
             self.journal.end_grace()?;
             self.grace_until_ns = None;
+        }
+        Ok(())
+    }
+
+    /// Runs the oldest errand, if there is one: one between two commits, so that errands hold nobody up.
+    ///
+    /// # Errors
+    /// The journal has failed.
+    pub fn run_an_errand(&mut self) -> Result<(), JournalError> {
+        match self.intake.take_errand() {
+            None => {}
+            Some(Errand::Account { errand, reply }) => {
+                let found = self.journal.holder(&errand.whose)?;
+                let answer = match decide(&errand, found) {
+                    Ok(change) => Ok((self.journal.change_account(&change)?, change)),
+                    Err(refusal) => Err(refusal),
+                };
+                let _ = reply.try_send(answer); // whoever asked may have gone
+            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -39,6 +40,7 @@ pub struct Conn {
     // Dropped in this order: the entry before the socket.
     entry: Registered,
     stream: TcpStream,
+    peer: IpAddr,
     front: Rc<Front>,
     inbound: Inbound,
     flights: VecDeque<Flight>,
@@ -68,12 +70,13 @@ enum After {
 }
 
 impl Conn {
-    /// A connection that was accepted just now.
-    pub fn new(stream: TcpStream, entry: Registered, front: Rc<Front>) -> Conn {
+    /// A connection that was accepted just now, from `peer`.
+    pub fn new(stream: TcpStream, peer: IpAddr, entry: Registered, front: Rc<Front>) -> Conn {
         let (inbound, flights) = (Inbound::new(), VecDeque::new());
         Conn {
             entry,
             stream,
+            peer,
             front,
             inbound,
             flights,
@@ -144,7 +147,7 @@ impl Conn {
             match self.inbound.next_request() {
                 Next::Request(request) => {
                     self.closing = !request.keep_alive || self.front.hub.is_draining();
-                    let flight = Flight::start(&self.front, now_ns, &request, !self.closing);
+                    let flight = Flight::start(&self.front, now_ns, &request, !self.closing, self.peer);
                     let goes_alone = flight.goes_alone();
                     self.flights.push_back(flight);
                     if goes_alone {

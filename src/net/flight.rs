@@ -1,19 +1,23 @@
 //! One request on its way through the server, and its answer on the way back.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use monoio::time;
 
 use crate::api::error::{self, ApiError};
 use crate::api::locks::{self, Asked};
+use crate::api::sign_in::{self, Returned};
 use crate::api::{self, Answer, Call, More};
+use crate::auth::{Arrival, Departure};
 use crate::clock::{self, Duration};
 use crate::front::Front;
 use crate::http::{self, Head, Method, Request, RequestId};
 use crate::hub::{Pending, Unavailable};
+use crate::journal::TokenHash;
 use crate::lease::{Command, UserId};
-use crate::mesh::{Answered, Query};
+use crate::mesh::{Answered, NotIssued, Query};
 use crate::shard::Page;
 
 /// How long a commit may take before `/health` says that the server is not well.
@@ -30,20 +34,31 @@ pub struct Flight {
 enum Stage {
     /// Refused before it came near a lock.
     Failed(ApiError),
-    /// Answered by what is a part of the program.
+    /// Answered at once.
     Page(Answer),
     /// One operation, on its way.
     Lock { asked: Asked, pending: Pending },
     /// A list. Its shares are asked for when all before it have been answered, and nothing after it starts before.
     List { user: UserId, query: Query, shares: Vec<Pending>, pages: Vec<Page> },
+    /// A token, likewise: asked for when all before it have been answered.
+    Token { asked: TokenAsked, pending: Option<Pending> },
     /// A question after the server's health, likewise; and what has been found.
     Health(Option<Result<(), ApiError>>),
 }
 
+/// What a token is asked for with.
+enum TokenAsked {
+    /// The token that it replaces.
+    Rotate(TokenHash),
+    /// What a browser has brought from GitHub, once; or why that does not count. The answer is a page, or JSON.
+    SignIn { arrival: Option<Result<Arrival, ApiError>>, as_page: bool },
+}
+
 impl Flight {
-    /// Sends a request on its way. `now_ns` must have been read after the request was.
-    pub fn start(front: &Front, now_ns: u64, request: &Request<'_>, keep_alive: bool) -> Flight {
-        let stage = match api::understand(request, front.principals()) {
+    /// Sends a request of `peer` on its way. `now_ns` must have been read after the request was.
+    pub fn start(front: &Front, now_ns: u64, request: &Request<'_>, keep_alive: bool, peer: IpAddr) -> Flight {
+        let understood = api::understand(request, &front.principals());
+        let stage = match understood {
             _ if front.hub.has_failed() => Stage::Failed(error::journal_failed()),
             Ok(Call::Lock { user, name, op }) => {
                 let asked = Asked::of(&op, &name);
@@ -53,7 +68,10 @@ impl Flight {
             Ok(Call::List { user, query }) => Stage::List { user, query, shares: Vec::new(), pages: Vec::new() },
             Ok(Call::Health) => Stage::Health(None),
             Ok(Call::Page(answer)) => Stage::Page(answer),
-            Err(error) => Stage::Failed(error),
+            Ok(Call::Rotate(presented)) => Stage::Token { asked: TokenAsked::Rotate(presented), pending: None },
+            Ok(Call::BeginSignIn) => departure(front, now_ns, request),
+            Ok(Call::FinishSignIn(returned)) => arrival(front, now_ns, request, returned),
+            Err(error) => Stage::Failed(front.counted(now_ns, error, request, peer)),
         };
         let head_only = request.method == Method::Head;
         Flight { request_id: front.request_id(), keep_alive, head_only, stage }
@@ -66,7 +84,7 @@ impl Flight {
 
     /// Whether nothing after it may start before it has been answered.
     pub fn goes_alone(&self) -> bool {
-        matches!(self.stage, Stage::List { .. } | Stage::Health(_))
+        matches!(self.stage, Stage::List { .. } | Stage::Token { .. } | Stage::Health(_))
     }
 
     /// What must be waited for by itself, now that the request has come to the front.
@@ -84,11 +102,12 @@ impl Flight {
             Stage::Page(answer) => Some(Ok(answer.clone())),
             Stage::Lock { asked, pending } => Some(match front.hub.settled(pending)? {
                 Ok(Answered::Lock(Ok(reply))) => {
-                    locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns()))
+                    locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns(), &front.principals()))
                 }
                 Ok(_) => unreachable!("an operation is answered as one"),
                 Err(unavailable) => Err(unavailable.into()),
             }),
+            Stage::Token { asked, pending } => token(front, asked, pending, body),
             Stage::List { user, query, shares, pages } => {
                 if front.is_behind_with_writing() {
                     return Some(Err(error::overloaded()));
@@ -104,7 +123,7 @@ impl Flight {
                     }
                     shares.pop();
                 }
-                Some(Ok(api::list::answer(body, pages, query.limit, &front.view(clock::now_ns()))))
+                Some(Ok(api::list::answer(body, pages, query.limit, &front.view(clock::now_ns(), &front.principals()))))
             }
             // Not asked yet: that is done when it has come to the front.
             Stage::Health(found) => Some(found.clone()?.map(|()| api::health::answer(body, &front.health()))),
@@ -117,6 +136,9 @@ impl Flight {
             Stage::Lock { pending, .. } => front.hub.wake_when_settled(pending, cx.waker()),
             Stage::List { shares, .. } => {
                 front.hub.wake_when_settled(shares.last().expect("a share is awaited"), cx.waker());
+            }
+            Stage::Token { pending, .. } => {
+                front.hub.wake_when_settled(pending.as_ref().expect("a token is awaited"), cx.waker());
             }
             Stage::Failed(_) | Stage::Page(_) | Stage::Health(_) => unreachable!("ready at once"),
         }
@@ -181,6 +203,75 @@ impl Flight {
         };
         http::respond_head(out, &head, file.len());
         (!self.head_only).then_some(file)
+    }
+}
+
+/// Sends a browser to GitHub, if this server knows it.
+fn departure(front: &Front, now_ns: u64, request: &Request<'_>) -> Stage {
+    let Some(sign_in) = &front.sign_in else { return Stage::Failed(error::no_sign_in()) };
+    match sign_in.begin(now_ns, request.fields.named("Cookie")) {
+        Ok(Departure { location, cookie }) => Stage::Page(sign_in::departure(location, cookie)),
+        Err(error) => {
+            tracing::error!("nobody can sign in: {error}");
+            Stage::Failed(error::no_time_for_tokens())
+        }
+    }
+}
+
+/// Takes a browser back from GitHub. What it has brought counts once, so it is taken here, where the request is.
+fn arrival(front: &Front, now_ns: u64, request: &Request<'_>, returned: Result<Returned, ApiError>) -> Stage {
+    let Some(sign_in) = &front.sign_in else { return Stage::Failed(error::no_sign_in()) };
+    let arrival = returned.and_then(|Returned { code, state }| {
+        let cookies = request.fields.named("Cookie");
+        sign_in.arrive(now_ns, &code, &state, cookies).map_err(error::sign_in_refused)
+    });
+    let asked = TokenAsked::SignIn { arrival: Some(arrival), as_page: sign_in::wants_page(request) };
+    Stage::Token { asked, pending: None }
+}
+
+/// The answer to a request for a token, once it is there.
+fn token(
+    front: &Front,
+    asked: &mut TokenAsked,
+    pending: &mut Option<Pending>,
+    body: &mut Vec<u8>,
+) -> Option<Result<Answer, ApiError>> {
+    let issued = match (&mut *pending, &mut *asked) {
+        (Some(pending), _) => match front.hub.settled(pending)? {
+            Ok(Answered::Token(issued)) => issued.map_err(|error| not_issued(front, asked, error)),
+            Ok(_) => unreachable!("a token was asked for"),
+            Err(_) => Err(error::no_time_for_tokens()),
+        },
+        (None, TokenAsked::SignIn { arrival, .. }) => match arrival.take().expect("it arrives once") {
+            Err(error) => Err(error),
+            Ok(arrival) => {
+                *pending = Some(front.hub.send_outside(|back| front.desk.sign_in(arrival, back)));
+                return None;
+            }
+        },
+        (None, TokenAsked::Rotate(presented)) => {
+            *pending = Some(front.hub.send_outside(|back| front.desk.rotate(*presented, back)));
+            return None;
+        }
+    };
+    let as_page = matches!(asked, TokenAsked::SignIn { as_page: true, .. });
+    Some(match issued {
+        Ok(issued) => Ok(sign_in::token(body, &issued, as_page)),
+        Err(error) if as_page => Ok(sign_in::error_page(body, &error)),
+        Err(error) => Err(error),
+    })
+}
+
+fn not_issued(front: &Front, asked: &TokenAsked, error: NotIssued) -> ApiError {
+    match (error, asked) {
+        // It is not in the database. If it still counts, it is one of the configuration.
+        (NotIssued::NotStored, TokenAsked::Rotate(presented)) if front.principals().knows(presented) => {
+            error::configured_token()
+        }
+        (NotIssued::NotStored, _) => error::authentication_failed(),
+        (NotIssued::Refused(why), _) => error::sign_in_refused(why),
+        (NotIssued::Upstream(why), _) => error::upstream(why),
+        (NotIssued::Unavailable, _) => error::no_time_for_tokens(),
     }
 }
 

@@ -73,7 +73,7 @@ fn welcome(stream: TcpStream, from: SocketAddr, admission: &Arc<Admission>, clie
     };
     let _ = stream.set_nodelay(true); // a connection that is dead already will show it when read
     let entry = clients.register(stream.as_raw_fd(), place);
-    let conn = Conn::new(stream, entry, front.clone());
+    let conn = Conn::new(stream, from.ip(), entry, front.clone());
     if is_served {
         monoio::spawn(conn.serve());
     } else {

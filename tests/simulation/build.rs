@@ -15,10 +15,11 @@ use edits::{Edit, FOR_SIMULATION, INSPECTED};
 use faults::FAULTS;
 
 /// The files that ship, below `src/`: all that decides, nothing that touches the world.
-const CORE: [&str; 24] = [
+const CORE: [&str; 25] = [
     "fence.rs",
     "handoff.rs",
     "hub.rs",
+    "journal/accounts.rs",
     "journal/backup.rs",
     "journal/fold.rs",
     "journal/intake.rs",

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::responses::with_headers;
 use super::schemas::{self, LEASE, TIME, USER};
+use super::tokens;
 use crate::api::error::{self, ApiError};
 use crate::api::pages;
 use crate::lease::NameError;
@@ -28,7 +29,9 @@ pub(super) struct Operation {
 
 /// All of them, in the order in which they are to be read.
 pub(super) fn all() -> Vec<Operation> {
-    let mut all = vec![acquire(), renew(), release(), status(), list(), health(), openapi()];
+    let mut all = vec![acquire(), renew(), release(), status(), list()];
+    all.extend(tokens::all());
+    all.extend([health(), openapi()]);
     all.extend(pages::ALL.iter().map(|page| self::page(page.path, page.content_type)));
     all
 }
@@ -255,12 +258,12 @@ const CURSOR: &str = "^([A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx0145
                       ([A-Za-f][AQgw]|[A-Za-f][A-HQ-Xg-nw-z0-3][AEIMQUYcgkosw048])?$";
 
 /// A GET that needs no token.
-fn for_everybody(path: &'static str) -> Operation {
+pub(super) fn for_everybody(path: &'static str) -> Operation {
     Operation { needs_token: false, parameters: Vec::new(), errors: Vec::new(), ..of_a_lock(path, "get") }
 }
 
-fn unauthenticated() -> Vec<ApiError> {
-    vec![error::authentication_required(), error::authentication_failed()]
+pub(super) fn unauthenticated() -> Vec<ApiError> {
+    vec![error::authentication_required(), error::authentication_failed(), error::rate_limited(42)]
 }
 
 fn body(schema: &str, required: bool, example: Value) -> Value {
@@ -268,7 +271,7 @@ fn body(schema: &str, required: bool, example: Value) -> Value {
     json!({ "required": required, "content": { "application/json": { "schema": schema, "example": example } } })
 }
 
-fn answer(description: &str, schema: &str, headers: &[&str], example: Value) -> Value {
+pub(super) fn answer(description: &str, schema: &str, headers: &[&str], example: Value) -> Value {
     let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
     json!({
         "description": description,

@@ -54,6 +54,8 @@ pub(super) fn headers() -> Value {
             "example": 1,
         },
         "WWW-Authenticate": text("How to authenticate.", "Bearer"),
+        "Location": text("Where to go.", "https://github.com/login/oauth/authorize?client_id=…"),
+        "Set-Cookie": text("Tells this browser from others when it comes back.", "octostore-sign-in=…; HttpOnly"),
         "ETag": text("Tells this version from others: send it as If-None-Match.", "\"5d2a1c0b3e8\""),
         "Cache-Control": text("Whether it may be kept.", "no-cache"),
         "Vary": text("What else the answer depends on.", "Accept-Encoding"),

@@ -24,6 +24,7 @@ pub(super) fn all() -> Value {
         ("LockStatus", json!({ "oneOf": [lock_held(), lock_free()], "description": "How a lock stands." })),
         ("LockList", lock_list()),
         ("Lock", lock()),
+        ("Token", token()),
         ("Health", health()),
         ("Error", error()),
     ];
@@ -52,6 +53,20 @@ pub(super) fn name() -> Value {
         "not": { "enum": [".", ".."] },
         "description": "Letters, digits, '.' and '-', but neither '.' nor '..' alone.",
     })
+}
+
+fn token() -> Value {
+    exactly(
+        "A token, for the one time it is shown.",
+        json!({
+            "token": { "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "description": "What to send as bearer token." },
+            "user_id": uuid("What others see of you, as `holder_id`."),
+            "github_username": {
+                "type": ["string", "null"],
+                "description": "What you are called at GitHub, if you signed in there.",
+            },
+        }),
+    )
 }
 
 fn uuid(description: &str) -> Value {

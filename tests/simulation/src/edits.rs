@@ -14,8 +14,9 @@ pub struct Edit {
 }
 
 /// The edits of every copy.
-pub const FOR_SIMULATION: [Edit; 17] = [
+pub const FOR_SIMULATION: [Edit; 18] = [
     Edit { file: "journal/mod.rs", find: "mod sqlite;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "mod sqlite_accounts;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_backup;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_offline;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_schema;\n", replace: "" },

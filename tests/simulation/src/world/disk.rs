@@ -9,8 +9,10 @@ use std::rc::Rc;
 
 use crate::corners;
 use crate::journal::{
-    Account, Commit, Disk, Journal, JournalError, MemoryJournal, Recovered, Room, RowChange, Workers,
+    Account, AccountChange, Commit, Disk, Holder, Journal, JournalError, MemoryJournal, Recovered, Room, RowChange,
+    TokenHash, Whose, Workers,
 };
+use crate::lease::UserId;
 use crate::mesh::Mesh;
 use crate::sync::Arc;
 
@@ -86,6 +88,18 @@ impl Journal for SlowJournal {
 
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
         self.inner.accounts(wanted)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError> {
+        self.inner.tokens()
+    }
+
+    fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
+        self.inner.holder(whose)
+    }
+
+    fn change_account(&mut self, change: &AccountChange) -> Result<Account, JournalError> {
+        self.inner.change_account(change)
     }
 
     fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {
