@@ -13,6 +13,7 @@
 #![deny(unsafe_code)] // one place needs it, and says why
 #![warn(missing_docs)]
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod logging;

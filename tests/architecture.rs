@@ -10,9 +10,10 @@ use std::path::Path;
 
 /// The layers, from the outside to the inside: a module names only modules below its own line.
 /// Several on a line may name each other.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["main", "lib"],
     &["cli"],
+    &["admin"],
     &["worker"],
     &["net"],
     &["front"],

@@ -23,7 +23,7 @@ pub use github::{GithubError, GithubUser};
 pub use local_token::{NewLocalToken, local_token_path};
 pub use principals::{Principal, Principals};
 pub use sign_in::{Arrival, Departure, SignIn};
-pub use static_tokens::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES};
+pub use static_tokens::{MAX_TOKEN_BYTES, MIN_TOKEN_BYTES, is_user_name};
 
 use std::path::Path;
 

@@ -91,11 +91,16 @@ fn credentials(entries: &[(Place<'_>, &str)]) -> Result<Vec<Credential>, AuthErr
     Ok(credentials)
 }
 
+/// Whether a user can be called so: 1 to 64 of `a-z A-Z 0-9 . _ -`.
+pub fn is_user_name(name: &str) -> bool {
+    let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(name_byte)
+}
+
 /// The name and the token of an entry, both good, or what is wrong with it.
 fn split(entry: &str) -> Result<(&str, &str), String> {
     let (name, token) = entry.split_once(':').ok_or("no ':' between a name and a token")?;
-    let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(name_byte) {
+    if !is_user_name(name) {
         return Err("a name, before the ':', is 1 to 64 of the characters a-z A-Z 0-9 . _ -".into());
     }
     // A comma would end the entry in STATIC_TOKENS, so it is no part of a token in the file either.

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use super::access::Access;
 use super::files::{self, count, keep_to_the_owner, must_exist, tell, with_suffix};
 use super::progress::Progress;
 use crate::config::BackupArgs;
-use crate::database_lock::DatabaseLock;
 use crate::journal::{Inspected, SqliteJournal};
 
 /// Makes the backup.
@@ -26,7 +26,7 @@ pub fn run(args: &BackupArgs, database: &Path) -> Result<(), Failure> {
     if made.is_err() {
         let _ = files::remove(&partial);
     }
-    let Inspected { recovered, accounts } = made?;
+    let Inspected { recovered, accounts, .. } = made?;
     let (users, locks) = (count(accounts.len(), "user"), count(recovered.locks.len(), "lock"));
     tell(&format!("{}: {users}, {locks}, up to commit {}; checked", file.display(), recovered.last_commit));
     Ok(())
@@ -34,8 +34,7 @@ pub fn run(args: &BackupArgs, database: &Path) -> Result<(), Failure> {
 
 fn make(partial: &Path, database: &Path) -> Result<Inspected, Failure> {
     let mut progress = Progress::new("copying");
-    let lock = DatabaseLock::take(database)?;
-    SqliteJournal::copy_stopped(lock.database(), partial, &mut |pages| progress.show(pages))?;
+    Access::to(database)?.copy(partial, &mut progress)?;
     progress.say("checking the copy");
     Ok(SqliteJournal::seal(partial)?)
 }
@@ -49,7 +48,7 @@ fn target(args: &BackupArgs, database: &Path) -> Result<PathBuf, Failure> {
         std::fs::canonicalize(parent).map_err(|error| format!("the directory of {shown} cannot be used: {error}"))?;
     let file = directory.join(name);
     let real = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    if ["", "-wal", ".lock", ".admin"].iter().any(|suffix| with_suffix(&real, suffix) == file) {
+    if ["", "-wal", ".lock", ".admin", ".copy"].iter().any(|suffix| with_suffix(&real, suffix) == file) {
         return Err(format!("{shown} belongs to the database itself: name another file").into());
     }
     match file.symlink_metadata() {

@@ -38,7 +38,7 @@ pub fn run(file: Option<&Path>, database: &Path) -> Result<(), Failure> {
     print(|out| out.write_all(report(path, &inspected).as_bytes()))
 }
 
-fn report(path: &Path, Inspected { recovered, accounts }: &Inspected) -> String {
+fn report(path: &Path, Inspected { recovered, accounts, .. }: &Inspected) -> String {
     let grace = match recovered.grace_s {
         0 => "none".to_owned(),
         grace_s => format!("{grace_s} s after the next start no lock is granted: it was restored from a backup"),

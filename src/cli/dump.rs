@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Failure;
-use super::files::{must_exist, print};
-use crate::database_lock::DatabaseLock;
-use crate::journal::{Account, Inspected, Row, SqliteJournal};
+use super::access;
+use super::files::print;
+use crate::journal::{Account, Inspected, Row};
 
 /// One lock.
 #[derive(Serialize)]
@@ -26,12 +26,7 @@ struct Line<'a> {
 /// # Errors
 /// The database cannot be read.
 pub fn run(database: &Path) -> Result<(), Failure> {
-    must_exist(database)?;
-    let lock = DatabaseLock::take(database)?;
-    print_locks(&SqliteJournal::inspect(lock.database())?)
-}
-
-fn print_locks(Inspected { recovered, accounts }: &Inspected) -> Result<(), Failure> {
+    let Inspected { recovered, accounts, .. } = &access::inspect(database)?;
     print(|out| {
         for row in &recovered.locks {
             serde_json::to_writer(&mut *out, &line(row, accounts))?;

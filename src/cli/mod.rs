@@ -1,5 +1,6 @@
 //! The command line: which command was typed, and how the process ends. One file per command.
 
+mod access;
 mod backup;
 mod check;
 mod dump;
@@ -7,6 +8,7 @@ mod files;
 mod progress;
 mod restore;
 pub mod serve;
+mod user;
 
 use std::error::Error;
 use std::fmt;
@@ -42,6 +44,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Restore(args) => restore::run(&args, &args.database.path(&env)?),
         Command::Check(args) => check::run(args.file.as_deref(), &args.database.path(&env)?),
         Command::Dump(args) => dump::run(&args.database.path(&env)?),
+        Command::User(args) => user::run(&args.command, &args.database.path(&env)?),
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::net::Shutdown;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::admin::{self, Office};
 use crate::auth::{self, Credential, NewLocalToken, Principals, SignIn};
 use crate::clock::{self, Duration};
 use crate::config::{Config, Driver};
@@ -84,13 +85,22 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
 
     let shared = share(&config, &recovered, principals.account_places() + NEW_ACCOUNTS)?;
     let registrar = Registrar::new(shared.intake.clone(), shared.mesh.clone(), shared.quota.places());
-    let doors = doors(&config, principals, Arc::new(registrar))?;
+    let registrar = Arc::new(registrar);
+    let doors = doors(&config, principals, registrar.clone())?;
     let (events, inbox) = channel();
     start_journal(journal, &recovered, &shared, events.clone())?;
     start_workers(rows, doors, &listener, &shared)?;
     watch_signals(events)?;
+    Office::open(lock.database(), shared.intake.clone(), registrar).map_err(|error| {
+        format!("the admin socket {} cannot be made: {error}", admin::socket_path(lock.database()).display())
+    })?;
     tracing::info!("octostore {} listening on http://{}", env!("CARGO_PKG_VERSION"), listener.local_addr()?);
-    wait_for_the_end(&inbox, &listener, &shared, &log)
+    let end = wait_for_the_end(&inbox, &listener, &shared, &log);
+    Office::close(lock.database());
+    end?;
+    log.flush();
+    // Not a return: the workers' runtimes must not be dropped with I/O under way.
+    process::exit(0);
 }
 
 /// Ends the process when any thread panics: a worker's locks would hang while others go on, and what a half-done
@@ -284,9 +294,7 @@ fn drain(events: &Receiver<Event>, listener: &TcpListener, shared: &Shared, log:
                 let refused: u64 = shared.mesh.inboxes().iter().map(|inbox| inbox.refused()).sum();
                 let commit_us = commit_ns / 1_000;
                 tracing::info!(commits, changes, commit_us, folds, rows, rings, self_rings, refused, "stopped");
-                log.flush();
-                // Not a return: the workers' runtimes must not be dropped with I/O under way.
-                process::exit(0);
+                return Ok(());
             }
             Ok(Event::JournalEnded(end)) => return Err(farewell(end)),
             Err(_) => {}

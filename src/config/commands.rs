@@ -10,7 +10,7 @@ use super::{ConfigError, database};
 pub struct DatabaseArg {
     /// The database file: a path, or sqlite:PATH
     /// [env: DATABASE_URL] [default: octostore.db]
-    #[arg(long, value_name = "PATH", verbatim_doc_comment)]
+    #[arg(long, value_name = "PATH", verbatim_doc_comment, global = true)]
     pub database: Option<OsString>,
 }
 
@@ -61,6 +61,39 @@ pub struct CheckArgs {
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Which database, if no FILE is given.
+    #[command(flatten)]
+    pub database: DatabaseArg,
+}
+
+/// What can be done to users. A name is one of `user add`, or github/ and the number of a user of GitHub.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum UserCommand {
+    /// Add a user, and print its token, once
+    Add {
+        /// 1 to 64 of a-z A-Z 0-9 . _ -
+        name: String,
+    },
+    /// List the users, with how many tokens each has
+    List,
+    /// Replace all tokens of a user by a new one, and print it, once
+    Rotate {
+        /// As `user list` shows it
+        name: String,
+    },
+    /// End all tokens of a user
+    Remove {
+        /// As `user list` shows it
+        name: String,
+    },
+}
+
+/// The arguments of `user`, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct UserArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: UserCommand,
+    /// Of which server.
     #[command(flatten)]
     pub database: DatabaseArg,
 }

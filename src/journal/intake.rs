@@ -5,9 +5,11 @@
 //! commands. So while a sync hangs, what waits for it stays bounded.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 
 use super::accounts::{Account, AccountChange, AccountErrand, AccountRefusal};
+use super::backup::{Copied, Pages};
 use super::record::encode;
 use crate::fence::FencingToken;
 use crate::handoff::Gate;
@@ -80,6 +82,15 @@ pub enum Errand {
         errand: AccountErrand,
         /// Told when the change is durable, or why there is none.
         reply: SyncSender<Result<(Account, AccountChange), AccountRefusal>>,
+    },
+    /// A copy of all that is committed, made a slice at a time while commits go on: see `backup.rs`.
+    Copy {
+        /// The new file.
+        to: PathBuf,
+        /// Told how far it is, as far as anybody listens; if that end is gone the copy is given up. Hung up at the end.
+        progress: SyncSender<Pages>,
+        /// Told how it has ended.
+        reply: SyncSender<Copied>,
     },
 }
 

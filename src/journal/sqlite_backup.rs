@@ -115,7 +115,8 @@ fn open_new(to: &Path) -> Result<Connection, String> {
         let opened = Connection::open_with_flags(to, flags)?;
         opened.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
         opened.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
-        opened.execute_batch("PRAGMA synchronous = OFF")?;
+        // A page cache no larger than a slice: what a slice has copied is written by it, and not all at the end.
+        opened.execute_batch(&format!("PRAGMA synchronous = OFF; PRAGMA cache_size = {SLICE_PAGES}"))?;
         Ok(opened)
     };
     open().map_err(|error| {

@@ -11,6 +11,7 @@ use rusqlite::params;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::backup::{Copied, Pages};
+use super::recovery::corrupt;
 use super::restore::restored;
 use super::ring::Limits;
 use super::sqlite_backup::{self, sync};
@@ -28,6 +29,8 @@ pub struct Inspected {
     pub recovered: Recovered,
     /// The accounts, by number.
     pub accounts: Vec<Account>,
+    /// How many stored tokens each has.
+    pub tokens: Vec<u32>,
 }
 
 impl SqliteJournal {
@@ -44,11 +47,8 @@ impl SqliteJournal {
                 path.display()
             )));
         }
-        let journal = SqliteJournal::of(path, connection, Limits::STANDARD);
-        let read = || Ok((journal.read()?.0, journal.read_accounts()?));
-        let (mut recovered, accounts) = read().map_err(|error| journal.name_file(error))?;
-        recovered.locks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(Inspected { recovered, accounts })
+        let mut journal = SqliteJournal::of(path, connection, Limits::STANDARD);
+        inspected(&mut journal).map_err(|error| journal.name_file(error))
     }
 
     /// Has SQLite look at every page, index and constraint of the database at `path`: its `integrity_check`.
@@ -133,12 +133,11 @@ fn make_anew(new: &Path, backup: &Path, with_grace: bool) -> Result<Inspected, J
     // Opened as a start opens it: one of an earlier version is brought up to date.
     let mut journal = SqliteJournal::open(new, Limits::STANDARD)?;
     // Whatever is wrong with it is wrong with the backup.
-    let (recovered, _) = journal.read().map_err(|error| match error {
+    let held = inspected(&mut journal).map_err(|error| match error {
         JournalError::Corrupt(what) => JournalError::Corrupt(format!("{}: {what}", backup.display())),
         error => error,
     })?;
-    let accounts = journal.read_accounts()?;
-    let meta = restored(&recovered, with_grace)?;
+    let meta = restored(&held.recovered, with_grace)?;
     let as_sql = |number: u64| i64::try_from(number).expect("a number above 2^63");
     journal.transaction("restoring", |connection| {
         connection.execute_batch(DROP_LEASES)?;
@@ -152,7 +151,19 @@ fn make_anew(new: &Path, backup: &Path, with_grace: bool) -> Result<Inspected, J
     })?;
     journal.close()?;
     sync(new).map_err(|error| JournalError::Failed(format!("syncing {} failed: {error}", new.display())))?;
-    Ok(Inspected { recovered, accounts })
+    Ok(held)
+}
+
+fn inspected(journal: &mut SqliteJournal) -> Result<Inspected, JournalError> {
+    let (mut recovered, _) = journal.read()?;
+    recovered.locks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let accounts = journal.read_accounts()?;
+    let mut tokens = vec![0; accounts.len()];
+    for (_, user) in journal.tokens()? {
+        let count = tokens.get_mut(user.0 as usize);
+        *count.ok_or_else(|| corrupt(format!("a token opens account {}, which is none", user.0)))? += 1;
+    }
+    Ok(Inspected { recovered, accounts, tokens })
 }
 
 /// Gives the finished file its name, which nothing has, on disk.

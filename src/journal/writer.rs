@@ -9,14 +9,18 @@
 //! milliseconds, or beside every commit once the journal is three quarters full. When it is full nothing is
 //! appended until a fold has made room; batches wait in their lanes, and the workers refuse commands.
 //!
-//! Beside commits and folds it runs the [`Errand`]s of whoever is no worker, one between two commits.
+//! Beside commits and folds it runs the [`Errand`]s of whoever is no worker, one between two commits. A copy of the
+//! database is the one that takes longer: it is made in slices, with commits, folds and other errands between them.
 //!
 //! A journal that fails is never tried again: memory is ahead of the disk then, and going on would
 //! lie. The thread says so in the intake, wakes everybody, and ends with the error.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use super::accounts::decide;
+use super::backup::{Copied, Pages};
 use super::fold::Dirty;
 use super::intake::{BATCH_BYTES, Errand, Intake};
 use super::{Commit, Journal, JournalError, Recovered};
@@ -47,6 +51,13 @@ pub trait Workers: Send + Sync {
     fn wake_waiting(&self);
     /// Wakes them all.
     fn wake_all(&self);
+}
+
+/// [`Errand::Copy`], taken.
+pub struct CopyErrand {
+    to: PathBuf,
+    progress: SyncSender<Pages>,
+    reply: SyncSender<Copied>,
 }
 
 /// The journal's thread's state.
@@ -170,7 +181,9 @@ impl<J: Journal> Writer<J> {
         while !self.intake.is_closing() {
             let committed = self.commit()?;
             self.end_grace(clock::now_ns())?;
-            self.run_an_errand()?;
+            if let Some(copy) = self.run_an_errand()? {
+                self.copy(copy)?;
+            }
             if self.fold_is_due() && self.fold(self.fold_horizon_ns())? {
                 continue;
             }
@@ -191,13 +204,15 @@ impl<J: Journal> Writer<J> {
         Ok(())
     }
 
-    /// Runs the oldest errand, if there is one: one between two commits, so that errands hold nobody up.
+    /// Runs the oldest errand, if there is one: one between two commits, so that errands hold nobody up. A copy takes
+    /// many commits' time, and is given back.
     ///
     /// # Errors
     /// The journal has failed.
-    pub fn run_an_errand(&mut self) -> Result<(), JournalError> {
+    pub fn run_an_errand(&mut self) -> Result<Option<CopyErrand>, JournalError> {
         match self.intake.take_errand() {
             None => {}
+            Some(Errand::Copy { to, progress, reply }) => return Ok(Some(CopyErrand { to, progress, reply })),
             Some(Errand::Account { errand, reply }) => {
                 let found = self.journal.holder(&errand.whose)?;
                 let answer = match decide(&errand, found) {
@@ -207,6 +222,28 @@ impl<J: Journal> Writer<J> {
                 let _ = reply.try_send(answer); // whoever asked may have gone
             }
         }
+        Ok(None)
+    }
+
+    /// Copies everything, and between two slices does what else there is to do.
+    fn copy(&mut self, CopyErrand { to, progress, reply }: CopyErrand) -> Result<(), JournalError> {
+        let Some(source) = self.journal.source() else {
+            let _ = reply.try_send(Copied::Failed("this journal has no backups".to_owned()));
+            return Ok(());
+        };
+        let copied = source.copy(&to, &mut |pages| {
+            self.commit()?;
+            self.end_grace(clock::now_ns())?;
+            if let Some(another) = self.run_an_errand()? {
+                let _ = another.reply.try_send(Copied::Failed("another copy is being made".to_owned()));
+            }
+            if self.fold_is_due() {
+                self.fold(self.fold_horizon_ns())?;
+            }
+            let is_wanted = !matches!(progress.try_send(pages), Err(TrySendError::Disconnected(_)));
+            Ok(is_wanted && !self.intake.is_closing())
+        })?;
+        let _ = reply.try_send(copied); // as above
         Ok(())
     }
 

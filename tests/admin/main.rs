@@ -1,4 +1,4 @@
-//! The operator's commands against stopped and running servers: check, dump, backup, restore.
+//! The operator's commands against stopped and running servers: check, dump, backup, restore, user.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -6,3 +6,7 @@ mod common;
 mod commands;
 mod grace;
 mod offline;
+mod online;
+mod socket;
+mod under_load;
+mod users;

@@ -1,0 +1,83 @@
+//! The admin socket: how the command line talks to a running server.
+//!
+//! Only the journal's thread may touch the database of a running server, so `octostore backup`, `dump` and `user` ask it
+//! through a Unix socket beside the database. It is there only while the server runs, has mode 600, and the
+//! kernel tells the server who is at the other end: its own user or root, nobody else is served.
+//!
+//! **The protocol.** A connection carries one request, a JSON object on one line, and the answer is any number of
+//! such lines ([`Reply`]), the last of which is no [`Reply::Progress`]. Then whoever has nothing more to do closes.
+//! Both ends are of one version: the command line is the server's own binary, or else an error says so.
+//!
+//! A request to come is one more variant of [`Request`], with its arm in `Office::answer`.
+
+mod client;
+mod server;
+mod socket;
+mod users;
+
+pub use client::Client;
+pub use server::Office;
+pub use socket::socket_path;
+pub use users::UserChange;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What can be asked.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// A copy of the database in a file beside it. It stays until the client hangs up, or takes it away.
+    Copy,
+    /// A user of this name, with a token.
+    AddUser {
+        /// Its name.
+        name: String,
+    },
+    /// A new token for a user, instead of all before.
+    RotateUser {
+        /// Its name.
+        name: String,
+    },
+    /// No token any more for a user.
+    RemoveUser {
+        /// Its name, or its kind, a slash, and its name there.
+        name: String,
+    },
+}
+
+/// What is answered.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reply {
+    /// How far a copy is; more follows.
+    Progress {
+        /// Pages copied.
+        done: u64,
+        /// Pages in all.
+        total: u64,
+    },
+    /// The copy is whole. It has not been synced.
+    Copied {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The user's token: it is told nobody else, and this once.
+    Token {
+        /// In clear.
+        token: String,
+        /// What others see of the user.
+        user_id: String,
+    },
+    /// It is done.
+    Done,
+    /// It is not done.
+    Refused {
+        /// Why, in one line.
+        why: String,
+    },
+}
+
+/// The longest line, in bytes.
+const MAX_LINE_BYTES: u64 = 4096;

@@ -1,0 +1,104 @@
+//! The way to a database: by its lock if no server runs, else through the server that has it.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io, thread};
+
+use super::Failure;
+use super::files::must_exist;
+use super::progress::Progress;
+use crate::admin::{Client, Reply, Request};
+use crate::clock::Duration;
+use crate::database_lock::{DatabaseLock, DatabaseLockError};
+use crate::journal::{Inspected, Pages, SqliteJournal};
+
+/// How often, and after what pause, a database is tried that somebody has who does not answer: a server that is just
+/// starting, or another command that is soon done.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A database that can be worked on.
+pub enum Access {
+    /// No server runs, and none can start while this lasts.
+    Stopped(DatabaseLock),
+    /// A server runs, and answers.
+    Running(Client),
+}
+
+impl Access {
+    /// To the database at `database`, which need not exist.
+    ///
+    /// # Errors
+    /// Somebody has it who does not answer, or it cannot be there.
+    pub fn to(database: &Path) -> Result<Access, Failure> {
+        for tries in 1.. {
+            let text = match DatabaseLock::take(database) {
+                Ok(lock) => return Ok(Access::Stopped(lock)),
+                Err(DatabaseLockError::InUse(text)) => text,
+                Err(error) => return Err(error.into()),
+            };
+            let real = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+            match Client::connect(&real) {
+                Ok(client) => return Ok(Access::Running(client)),
+                Err(error) if tries == TRIES || !may_come(&error) => {
+                    let (holder, _) = text.split_once(": ").unwrap_or((&text, ""));
+                    return Err(format!("{holder}, and cannot be asked at its admin socket: {error}").into());
+                }
+                Err(_) => thread::sleep(PAUSE),
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Has what the database holds copied to the new file `to`, on whatever disk it lies.
+    ///
+    /// # Errors
+    /// What cannot be read or written; then there may be a piece of the file.
+    pub fn copy(self, to: &Path, progress: &mut Progress) -> Result<(), Failure> {
+        match self {
+            Access::Stopped(lock) => {
+                Ok(SqliteJournal::copy_stopped(lock.database(), to, &mut |pages| progress.show(pages))?)
+            }
+            Access::Running(mut client) => {
+                let copy = copy_of(&mut client, progress)?;
+                progress.say("moving the copy to its place");
+                take(&copy, to).map_err(|error| format!("{} cannot be written: {error}", to.display()).into())
+            }
+        }
+    }
+}
+
+/// What the database at `database` holds: all of it, as of one moment.
+///
+/// # Errors
+/// It cannot be read.
+pub fn inspect(database: &Path) -> Result<Inspected, Failure> {
+    must_exist(database)?;
+    match Access::to(database)? {
+        Access::Stopped(lock) => Ok(SqliteJournal::inspect(lock.database())?),
+        Access::Running(mut client) => {
+            // The server keeps the copy for as long as the client is there.
+            let copy = copy_of(&mut client, &mut Progress::new("copying"))?;
+            Ok(SqliteJournal::inspect(&copy)?)
+        }
+    }
+}
+
+fn copy_of(client: &mut Client, progress: &mut Progress) -> Result<PathBuf, Failure> {
+    match client.ask(&Request::Copy, &mut |done, total| progress.show(Pages { done, total }))? {
+        Reply::Copied { path } => Ok(path),
+        _ => Err("the server has answered something else than a copy".to_owned().into()),
+    }
+}
+
+/// Moves a file; on another disk, by copying it.
+fn take(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(from, to).map(|_| ()),
+        moved => moved,
+    }
+}
+
+/// Whether a server that is starting may be there soon.
+fn may_come(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
