@@ -78,7 +78,7 @@ fn url_or(said: Option<Setting>, default: &str) -> Result<String, ConfigError> {
 }
 
 fn redirect_uri_in(text: &str) -> Option<String> {
-    safe_url(text).filter(|url| url.path().ends_with(CALLBACK_PATH)).map(|_| text.to_owned())
+    safe_url(text).filter(|url| url.path() == CALLBACK_PATH).map(|_| text.to_owned())
 }
 
 /// A URL that secrets may be sent to.

@@ -8,8 +8,10 @@
 
 #![allow(dead_code, unused_imports)] // each of the test crates uses a part of this one
 
+pub mod browser;
 pub mod client;
 pub mod options;
+pub mod plain_http;
 pub mod process;
 pub mod server;
 pub mod tools;
@@ -20,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use browser::Browser;
 pub use client::{Connection, Response, request};
 pub use options::{Driver, Home, Options, token_of};
 pub use process::Failed;

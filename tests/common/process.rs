@@ -61,10 +61,21 @@ impl Process {
     /// What `find` finds in stderr, as soon as it is there; None if the process has ended without.
     #[track_caller]
     pub fn find_in_log<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.look(|process| find(&process.log()))
+    }
+
+    /// As [`Process::find_in_log`], in stdout.
+    #[track_caller]
+    pub fn find_in_output<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.look(|process| find(&process.stdout()))
+    }
+
+    #[track_caller]
+    fn look<T>(&mut self, find: impl Fn(&Process) -> Option<T>) -> Option<T> {
         let start = Instant::now();
         loop {
             let ended = self.has_ended();
-            let found = find(&self.log());
+            let found = find(self);
             if found.is_some() || ended {
                 return found;
             }

@@ -20,3 +20,12 @@ pub fn sqlite3(database: &Path, query: &str) -> String {
     assert!(output.status.success() && errors.is_empty(), "{query}: {errors}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
+
+/// What a command that a person would paste into a shell prints.
+#[track_caller]
+pub fn shell(command: &str) -> String {
+    let mut shell = Command::new("sh");
+    let output = super::options::clear_environment(&mut shell).arg("-c").arg(command).output().expect("sh");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
