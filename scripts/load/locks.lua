@@ -1,6 +1,8 @@
 -- For wrk: each thread acquires locks of its own, and releases each of them some thousand requests later. Every answer
--- rests on a commit. TOKEN is the bearer token. At the end it prints the answers a second: 200, 503, and others.
+-- rests on a commit. With RENEW set each is renewed once between, which rests on none. TOKEN is the bearer token. At the
+-- end it prints the answers a second: 200, 503, and others.
 local token = os.getenv("TOKEN")
+local renew = os.getenv("RENEW")
 -- So many locks are held before the first is released: more than there are connections, so that no release overtakes
 -- its acquire.
 local lag = 4000
@@ -17,12 +19,17 @@ end
 
 function request()
     sent = sent + 1
-    local turn = math.floor(sent / 2)
+    local step = renew and 3 or 2
+    local turn, part = math.floor(sent / step), sent % step
     local name, verb = turn, "acquire"
-    if sent % 2 == 1 and turn > lag then
+    if part ~= 0 and turn > lag then
         name, verb = turn - lag, "release"
-    elseif sent % 2 == 1 then
-        name = 1e9 + turn
+        if part == 2 then
+            name, verb = turn - lag / 2, "renew"
+        end
+    elseif part ~= 0 then
+        -- Nothing is old enough yet: locks that are let run out.
+        name = part * 1e9 + turn
     end
     local body = string.format('{"lease_id":"%08x-0000-4000-8000-%012x"}', number, name)
     local headers = { ["Authorization"] = "Bearer " .. token, ["Content-Type"] = "application/json" }
