@@ -83,12 +83,14 @@ const CHECK_HELP: &str = "\
 Of a running server take a backup and check that: `octostore backup` does.
 Exit code: 0 whole, 1 it could not be checked, 2 typed wrong, 3 damaged.";
 const USER_HELP: &str = "\
-A change counts at once, in a running server too. A token goes to stdout, alone:
-  TOKEN=$(octostore user add alice)
-Users of STATIC_TOKENS, and `local`, have their tokens in the configuration: they
-are listed, with 0 tokens, and not changed here. The locks of a user who is
-removed stay until they run out, at most an hour, since nobody can renew or
-release them; `user add` brings the account back, with those that are left.";
+A change counts at once, in a running server too. A token goes to stdout,
+alone: TOKEN=$(octostore user add alice)
+Users of STATIC_TOKENS, and `local`, have their tokens in the configuration:
+they are listed, with 0 tokens, and not changed here. A user of GitHub is
+called github/ and its number there.
+The locks of a user who is removed stay until they run out, at most an hour,
+since nobody can renew or release them; `user add` brings the account back,
+with those that are left.";
 const DUMP_HELP: &str = "\
 One line for each lock, by name:
   {\"name\", \"user\", \"user_id\", \"lease_id\", \"fencing_token\",

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::{io, thread};
 
-use crate::auth::{self, Arrival, CLI, GITHUB, GithubError, GithubUser, SignIn};
+use crate::auth::{self, Arrival, GITHUB, GithubError, GithubUser, SignIn};
 use crate::clock::Duration;
 use crate::journal::{
     Account, AccountChange, AccountErrand, AccountOp, AccountRefusal, Errand, Intake, TokenHash, Whose,
@@ -81,30 +81,6 @@ impl Registrar {
         }
         self.tell_every_core(account.clone(), change.clone())?;
         Ok((account, change))
-    }
-
-    /// Makes the user `name` of the command line, with a token.
-    ///
-    /// # Errors
-    /// There is one, or it cannot be done now.
-    pub fn add_user(&self, name: &str) -> Result<Issued, NotChanged> {
-        self.issue(user(name), |token| AccountOp::Add { token })
-    }
-
-    /// Gives the user `name` of the command line a new token; those before it end.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be done now.
-    pub fn rotate_user(&self, name: &str) -> Result<Issued, NotChanged> {
-        self.issue(user(name), |token| AccountOp::Renew { token })
-    }
-
-    /// Ends the tokens of an account. Its locks run out, since nobody can renew them.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be done now.
-    pub fn remove(&self, whose: Whose) -> Result<Account, NotChanged> {
-        self.change(AccountErrand { whose, what: AccountOp::Remove }).map(|(account, _)| account)
     }
 
     fn issue(&self, whose: Whose, what: impl FnOnce(TokenHash) -> AccountOp) -> Result<Issued, NotChanged> {
@@ -180,10 +156,6 @@ fn serve<T>(queue: &Mutex<Receiver<(T, ReturnAddress)>>, work: impl Fn(T, Return
         let Ok((job, back)) = next else { return };
         work(job, back);
     }
-}
-
-fn user(name: &str) -> Whose {
-    Whose::Named { kind: CLI, external_id: name.to_owned() }
 }
 
 impl From<NotChanged> for NotIssued {

@@ -17,10 +17,9 @@ mod users;
 
 pub use client::Client;
 pub use server::Office;
-pub use socket::socket_path;
 pub use users::UserChange;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +57,8 @@ pub enum Reply {
         /// Pages in all.
         total: u64,
     },
-    /// The copy is whole. It has not been synced.
-    Copied {
-        /// Where it is.
-        path: PathBuf,
-    },
+    /// The copy is whole, at [`copy_path`]. It has not been synced.
+    Copied,
     /// The user's token: it is told nobody else, and this once.
     Token {
         /// In clear.
@@ -77,6 +73,22 @@ pub enum Reply {
         /// Why, in one line.
         why: String,
     },
+}
+
+/// The admin socket of a database, which is given by its real path.
+pub fn socket_path(database: &Path) -> PathBuf {
+    beside(database, ".admin")
+}
+
+/// The copy that a server makes of its database.
+pub fn copy_path(database: &Path) -> PathBuf {
+    beside(database, ".copy")
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// The longest line, in bytes.

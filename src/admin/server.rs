@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::{fs, thread};
 
-use super::{MAX_LINE_BYTES, Reply, Request, UserChange, socket};
+use super::{MAX_LINE_BYTES, Reply, Request, UserChange, beside, copy_path, socket, socket_path};
 use crate::clock::Duration;
 use crate::journal::{Copied, Errand, Intake};
 use crate::registrar::{NotChanged, Registrar};
@@ -53,7 +53,7 @@ impl Office {
             connections: AtomicU64::new(0),
             copying: Mutex::new(()),
         };
-        let _ = fs::remove_file(office.copy_path()); // of a server that was killed
+        let _ = fs::remove_file(copy_path(database)); // of a server that was killed
         let office = Arc::new(office);
         thread::Builder::new().name("admin".into()).spawn(move || accept(&listener, &office))?;
         Ok(())
@@ -61,25 +61,23 @@ impl Office {
 
     /// Takes the socket away, at the end of the process.
     pub fn close(database: &Path) {
-        let _ = fs::remove_file(socket::socket_path(database));
-    }
-
-    fn copy_path(&self) -> PathBuf {
-        let mut path = self.database.as_os_str().to_owned();
-        path.push(".copy");
-        path.into()
+        let _ = fs::remove_file(socket_path(database));
     }
 
     fn serve(&self, stream: UnixStream) -> io::Result<()> {
         stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
         stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        if !socket::is_trusted(&stream) {
+        let Some(peer) = socket::trusted_peer(&stream) else {
             return tell(&stream, &refused("only the server's own user, and root, may use its admin socket"));
-        }
+        };
         let mut line = String::new();
         BufReader::new((&stream).take(MAX_LINE_BYTES)).read_line(&mut line)?;
         match serde_json::from_str(&line) {
-            Ok(request) => self.answer(&request, &stream),
+            Ok(request) => {
+                let (uid, pid) = (peer.uid.as_raw(), peer.pid.as_raw_nonzero());
+                tracing::info!(uid, pid, "admin socket: {request:?}");
+                self.answer(&request, &stream)
+            }
             Err(_) => tell(&stream, &refused("the server is of another version: use its own binary")),
         }
     }
@@ -101,7 +99,7 @@ impl Office {
         if let Err(why) = self.is_room_for_a_copy() {
             return tell(stream, &refused(why));
         }
-        let path = self.copy_path();
+        let path = copy_path(&self.database);
         let told = self.copy_to(&path, stream);
         let _ = fs::remove_file(&path);
         told
@@ -119,7 +117,7 @@ impl Office {
             tell(stream, &Reply::Progress { done: pages.done, total: pages.total })?;
         }
         match end.recv() {
-            Ok(Copied::Whole) => tell(stream, &Reply::Copied { path: path.to_owned() })?,
+            Ok(Copied::Whole) => tell(stream, &Reply::Copied)?,
             Ok(Copied::Failed(why)) => return tell(stream, &refused(why)),
             Ok(Copied::GivenUp) | Err(_) => return tell(stream, &refused("the server is stopping")),
         }
@@ -129,18 +127,13 @@ impl Office {
     }
 
     fn is_room_for_a_copy(&self) -> Result<(), String> {
-        let mut wal = self.database.as_os_str().to_owned();
-        wal.push("-wal");
         let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-        let needed = size(&self.database) + size(Path::new(&wal)) + SPARE_BYTES;
+        let bytes = size(&self.database) + size(&beside(&self.database, "-wal"));
         let directory = self.database.parent().unwrap_or(&self.database);
+        // A disk that does not say how much is free is tried: a copy that does not fit fails alone.
         match rustix::fs::statvfs(directory) {
-            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < needed => Err(format!(
-                "the disk of the database has no room for a copy of it, which the backup begins with: free {} MiB in {}",
-                needed >> 20,
-                directory.display()
-            )),
-            _ => Ok(()),
+            Ok(disk) => is_room(disk.f_bavail.saturating_mul(disk.f_frsize), bytes, directory),
+            Err(_) => Ok(()),
         }
     }
 
@@ -155,6 +148,19 @@ impl Office {
             Err(error @ NotChanged::Unavailable) => refused(error.to_string()),
         }
     }
+}
+
+/// Whether a copy of so many bytes leaves the server enough of what is free.
+fn is_room(free_bytes: u64, copy_bytes: u64, directory: &Path) -> Result<(), String> {
+    let needed = copy_bytes.saturating_add(SPARE_BYTES);
+    if free_bytes >= needed {
+        return Ok(());
+    }
+    let lacking = (needed - free_bytes).div_ceil(1 << 20);
+    let directory = directory.display();
+    Err(format!(
+        "the server makes a copy beside its database, and {directory} has no room for it: free {lacking} MiB there"
+    ))
 }
 
 fn accept(listener: &UnixListener, office: &Arc<Office>) {
@@ -195,4 +201,20 @@ fn tell(mut stream: &UnixStream, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     stream.write_all(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_must_leave_the_server_room_to_go_on() {
+        let room = |free: u64| is_room(free, 10 << 20, Path::new("/var/lib/octostore"));
+        assert!(room(74 << 20).is_ok() && room(u64::MAX).is_ok());
+        assert!(is_room(u64::MAX, u64::MAX, Path::new("/")).is_ok());
+        for (free, lacking) in [((74 << 20) - 1, "free 1 MiB"), (64 << 20, "free 10 MiB"), (0, "free 74 MiB")] {
+            let why = room(free).unwrap_err();
+            assert!(why.contains(lacking) && why.contains("/var/lib/octostore"), "{why}");
+        }
+    }
 }

@@ -8,20 +8,16 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use rustix::net::UCred;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
+use super::socket_path;
+
 /// The longest name of a file that a socket's address has room for, after `/proc/self/fd/` and a number.
 const MAX_NAME_BYTES: usize = 80;
-
-/// The admin socket of a database, which is given by its real path.
-pub fn socket_path(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".admin");
-    path.into()
-}
 
 /// Binds the socket of a database whose lock is held: what lies there was left by a server that was killed.
 ///
@@ -46,9 +42,9 @@ pub(super) fn connect(database: &Path) -> io::Result<UnixStream> {
     through_directory(&socket_path(database), |short| UnixStream::connect(short))
 }
 
-/// Whether the one at the other end may use the socket: this process' own user, or root. The kernel knows who connected.
-pub(super) fn is_trusted(stream: &UnixStream) -> bool {
-    socket_peercred(stream).is_ok_and(|peer| may_use(peer.uid.as_raw(), geteuid().as_raw()))
+/// Who is at the other end, as the kernel says; None if it is somebody who may not use the socket.
+pub(super) fn trusted_peer(stream: &UnixStream) -> Option<UCred> {
+    socket_peercred(stream).ok().filter(|peer| may_use(peer.uid.as_raw(), geteuid().as_raw()))
 }
 
 fn may_use(peer: u32, own: u32) -> bool {
@@ -84,7 +80,8 @@ mod tests {
         let listener = bind(&database).unwrap();
         assert_eq!(fs::metadata(socket_path(&database)).unwrap().permissions().mode() & 0o777, 0o600);
         let client = connect(&database).unwrap();
-        assert!(is_trusted(&listener.accept().unwrap().0));
+        let peer = trusted_peer(&listener.accept().unwrap().0).unwrap();
+        assert_eq!(peer.pid, rustix::process::getpid());
         drop((client, listener));
         assert_eq!(connect(&database).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let long = deep.join("n".repeat(90));

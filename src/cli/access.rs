@@ -6,7 +6,7 @@ use std::{fs, io, thread};
 use super::Failure;
 use super::files::must_exist;
 use super::progress::Progress;
-use crate::admin::{Client, Reply, Request};
+use crate::admin::{Client, Reply, Request, copy_path};
 use crate::clock::Duration;
 use crate::database_lock::{DatabaseLock, DatabaseLockError};
 use crate::journal::{Inspected, Pages, SqliteJournal};
@@ -20,8 +20,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum Access {
     /// No server runs, and none can start while this lasts.
     Stopped(DatabaseLock),
-    /// A server runs, and answers.
-    Running(Client),
+    /// A server runs, and answers. With the real path of its database.
+    Running(Client, PathBuf),
 }
 
 impl Access {
@@ -38,7 +38,7 @@ impl Access {
             };
             let real = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
             match Client::connect(&real) {
-                Ok(client) => return Ok(Access::Running(client)),
+                Ok(client) => return Ok(Access::Running(client, real)),
                 Err(error) if tries == TRIES || !may_come(&error) => {
                     let (holder, _) = text.split_once(": ").unwrap_or((&text, ""));
                     return Err(format!("{holder}, and cannot be asked at its admin socket: {error}").into());
@@ -58,8 +58,8 @@ impl Access {
             Access::Stopped(lock) => {
                 Ok(SqliteJournal::copy_stopped(lock.database(), to, &mut |pages| progress.show(pages))?)
             }
-            Access::Running(mut client) => {
-                let copy = copy_of(&mut client, progress)?;
+            Access::Running(mut client, real) => {
+                let copy = copy_of(&mut client, &real, progress)?;
                 progress.say("moving the copy to its place");
                 take(&copy, to).map_err(|error| format!("{} cannot be written: {error}", to.display()).into())
             }
@@ -73,19 +73,23 @@ impl Access {
 /// It cannot be read.
 pub fn inspect(database: &Path) -> Result<Inspected, Failure> {
     must_exist(database)?;
+    // Of a file that no server ever had, such as a backup, nothing is made beside it.
+    if matches!(DatabaseLock::take_if_any(database), Ok(None)) {
+        return Ok(SqliteJournal::inspect(database)?);
+    }
     match Access::to(database)? {
         Access::Stopped(lock) => Ok(SqliteJournal::inspect(lock.database())?),
-        Access::Running(mut client) => {
+        Access::Running(mut client, real) => {
             // The server keeps the copy for as long as the client is there.
-            let copy = copy_of(&mut client, &mut Progress::new("copying"))?;
+            let copy = copy_of(&mut client, &real, &mut Progress::new("copying"))?;
             Ok(SqliteJournal::inspect(&copy)?)
         }
     }
 }
 
-fn copy_of(client: &mut Client, progress: &mut Progress) -> Result<PathBuf, Failure> {
+fn copy_of(client: &mut Client, real: &Path, progress: &mut Progress) -> Result<PathBuf, Failure> {
     match client.ask(&Request::Copy, &mut |done, total| progress.show(Pages { done, total }))? {
-        Reply::Copied { path } => Ok(path),
+        Reply::Copied => Ok(copy_path(real)),
         _ => Err("the server has answered something else than a copy".to_owned().into()),
     }
 }

@@ -41,7 +41,7 @@ pub fn run(command: &UserCommand, database: &Path) -> Result<(), Failure> {
         must_exist(database)?;
     }
     let reply = match Access::to(database)? {
-        Access::Running(mut client) => client.ask(&request, &mut |_, _| ())?,
+        Access::Running(mut client, _) => client.ask(&request, &mut |_, _| ())?,
         Access::Stopped(lock) => change_stopped(&request, &lock)?,
     };
     match reply {

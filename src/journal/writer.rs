@@ -232,6 +232,9 @@ impl<J: Journal> Writer<J> {
             return Ok(());
         };
         let copied = source.copy(&to, &mut |pages| {
+            if matches!(progress.try_send(pages), Err(TrySendError::Disconnected(_))) || self.intake.is_closing() {
+                return Ok(false);
+            }
             self.commit()?;
             self.end_grace(clock::now_ns())?;
             if let Some(another) = self.run_an_errand()? {
@@ -240,8 +243,7 @@ impl<J: Journal> Writer<J> {
             if self.fold_is_due() {
                 self.fold(self.fold_horizon_ns())?;
             }
-            let is_wanted = !matches!(progress.try_send(pages), Err(TrySendError::Disconnected(_)));
-            Ok(is_wanted && !self.intake.is_closing())
+            Ok(true)
         })?;
         let _ = reply.try_send(copied); // as above
         Ok(())

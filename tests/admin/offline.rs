@@ -240,9 +240,11 @@ fn commands_that_are_typed_wrong_are_refused_with_a_hint() {
 #[test]
 fn the_help_of_every_command_fits_in_80_columns() {
     let home = Home::new();
-    for args in [&["--help"][..], &["backup", "--help"], &["restore", "--help"], &["check", "--help"], &["dump", "-h"]]
-    {
-        let help = succeed(&home, args);
+    let commands =
+        ["backup", "restore", "check", "dump", "user", "user add", "user list", "user rotate", "user remove"];
+    let commands = commands.iter().map(|command| command.split(' ').chain(["--help"]).collect::<Vec<_>>());
+    for args in [vec!["--help"], vec!["-h"]].into_iter().chain(commands) {
+        let help = succeed(&home, &args);
         assert!(help.contains("Usage: octostore"), "{help}");
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{args:?}: {line}");

@@ -72,6 +72,7 @@ fn a_backup_of_a_running_server_holds_all_that_was_answered_before(driver: Drive
     alice.grant("later", json!({}));
     let names = succeed(home, &["dump", "--database", "copy.db"]);
     assert!(names.lines().count() == 1 && names.contains(&grant.lease_id), "{names}");
+    assert!(!home.file("copy.db.lock").exists(), "nothing is put beside a backup");
     assert!(succeed(home, &["check", "copy.db"]).contains("locks held      1"));
     assert!(!copy_of(home).exists());
     fail(home, &["backup", "copy.db"], 1, &["copy.db exists"]);
@@ -92,6 +93,22 @@ fn a_backup_goes_to_another_disk_too() {
         fs::remove_file(&file).expect("remove");
         let _ = fs::remove_file(format!("{}.partial", file.display()));
     }
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_backup_is() {
+    let server = Server::on(Driver::Auto);
+    let home = &server.options.home;
+    server.user("alice").grant("a", json!({}));
+    let line = format!("{} backup copy.db", env!("CARGO_BIN_EXE_octostore"));
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(&home.path);
+    let shown = Process::spawn(terminal).failed();
+    assert!(shown.status.success(), "{shown:?}");
+    assert!(shown.stdout.contains("copying: 100 % ("), "{shown:?}");
+    assert!(shown.stdout.trim_end().ends_with("checked"), "{shown:?}");
+    let elsewhere = run(home, &["backup", "--force", "copy.db"]);
+    assert!(elsewhere.stderr.lines().count() == 1 && elsewhere.stderr.ends_with("checked\n"), "{elsewhere:?}");
 }
 
 #[test]
