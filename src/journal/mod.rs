@@ -23,6 +23,7 @@ mod ring;
 mod sqlite;
 mod sqlite_accounts;
 mod sqlite_backup;
+mod sqlite_files;
 mod sqlite_offline;
 mod sqlite_schema;
 mod writer;

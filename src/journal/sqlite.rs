@@ -126,7 +126,7 @@ impl SqliteJournal {
     /// Checkpoints, if the `-wal` file has that many pages.
     fn checkpoint_at(&mut self, pages: u64) -> Result<(), JournalError> {
         let in_wal: i64 = self.run("reading", |connection| {
-            connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))
+            connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_one([], |row| row.get(1))
         })?;
         if u64::try_from(in_wal).is_ok_and(|in_wal| in_wal < pages) { Ok(()) } else { self.checkpoint() }
     }
@@ -141,7 +141,7 @@ impl SqliteJournal {
         say_wal_holds_more(true)?;
         let (pages, copied): (i64, i64) = self.run(DOING, |connection| {
             let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
-            statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+            statement.query_one([], |row| Ok((row.get(1)?, row.get(2)?)))
         })?;
         assert_eq!(pages, copied, "somebody else reads a database that is ours alone");
         say_wal_holds_more(false)?;

@@ -15,6 +15,7 @@ use super::recovery::corrupt;
 use super::restore::restored;
 use super::ring::Limits;
 use super::sqlite_backup::{self, sync};
+use super::sqlite_files::beside;
 pub use super::sqlite_schema::SCHEMA_VERSION;
 use super::{Account, Journal, JournalError, Recovered, SqliteJournal, sqlite_schema};
 
@@ -184,12 +185,6 @@ fn remove_remains(new: &Path) -> Result<PathBuf, JournalError> {
         }
     }
     Ok(new.to_owned())
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, JournalError> {

@@ -18,6 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::JournalError;
+use super::sqlite_files::{self, size, sync_directory};
 
 /// `application_id` in the file's header, so that `file` and others can tell it: "Octo".
 pub(super) const APPLICATION_ID: i32 = 0x4f63_746f;
@@ -101,10 +102,17 @@ enum Found {
 /// What is in the way, and what to do.
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     let wal_bytes = look_around(path)?;
+    if wal_bytes > 0 {
+        sqlite_files::renew_wal(path)?;
+    }
     // NO_MUTEX: one thread has the connection. The path is absolute, so that none is read as a URI or `:memory:`.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, "opening", &error))?;
     let found = identify(&opened, path)?;
+    if found == Found::Nothing {
+        // Else a loss of power could leave a `-wal` file without its database, which is refused.
+        sync_directory(path)?;
+    }
     configure(&opened).map_err(|error| explain(path, "preparing", &error))?;
     match found {
         Found::Nothing => create(&opened).map_err(|error| explain(path, "creating the tables", &error))?,
@@ -113,6 +121,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
             migrate(&opened, version).map_err(|error| explain(path, "bringing the tables up to date in", &error))?;
         }
     }
+    sync_directory(path)?;
     Ok(opened)
 }
 
@@ -164,7 +173,7 @@ fn immutable_uri(path: &Path) -> String {
 /// # Errors
 /// What failed. What was committed is safe.
 pub(super) fn close(connection: Connection, path: &Path) -> Result<(), JournalError> {
-    let merged: rusqlite::Result<bool> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    let merged: rusqlite::Result<bool> = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     match merged {
         Ok(false) => {}
         Ok(true) => return Err(JournalError::Failed(format!("closing {} failed: it is in use", path.display()))),
@@ -228,20 +237,20 @@ fn look_at_files(path: &Path) -> Result<u64, JournalError> {
             return refuse(format!("the directory {} cannot be used ({error}): create it first", directory.display()));
         }
     }
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    let wal_bytes = std::fs::metadata(&wal).map_or(0, |found| found.len());
-    let wal = Path::new(&wal).display();
+    let wal_bytes = size(path, "-wal");
+    let wal = format!("{file}-wal");
+    // A rollback journal is there only while a database is made, before anything rests on it.
+    let is_unfinished = size(path, "-journal") > 0;
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => return refuse(format!("{file} is a directory: name a file in it")),
         Ok(found) if !found.is_file() => return refuse(format!("{file} is no regular file: name another")),
-        // SQLite would take the shortest for an empty one, and begin anew.
-        Ok(found) if (1..PAGE_BYTES).contains(&found.len()) => {
+        // SQLite would take the shortest for an empty one, and begin anew. So it may, if it was made only just now.
+        Ok(found) if (1..PAGE_BYTES).contains(&found.len()) && !is_unfinished => {
             return refuse(format!("{file} is too short for a database: restore a backup, or give another path"));
         }
         Ok(found) if found.len() > 0 => {}
         // SQLite would make a new database and delete the -wal file.
-        _ if wal_bytes > 0 => {
+        _ if wal_bytes > 0 && !is_unfinished => {
             return refuse(format!("{wal} is there, but {file} is not: put it back, or restore a backup"));
         }
         _ => {}
@@ -282,7 +291,9 @@ fn identify(connection: &Connection, path: &Path) -> Result<Found, JournalError>
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}"))?; // heeded by a new database only
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    // `query_one`, not `query_row`: it goes on to the end of the statement, where a new database's header is written. An error there
+    // would go unseen, and the database be one with a rollback journal, whose commits a loss of power can undo.
+    let mode: String = connection.query_one("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     assert_eq!(mode, "wal", "SQLite has refused the WAL mode");
     // FULL: each commit is synced. Autocheckpoint is off, because checkpoints are ours to time.
     connection.execute_batch(&format!(
