@@ -102,12 +102,20 @@ enum Found {
 /// What is in the way, and what to do.
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     let wal_bytes = look_around(path)?;
-    if wal_bytes > 0 {
-        sqlite_files::renew_wal(path)?;
-    }
     // NO_MUTEX: one thread has the connection. The path is absolute, so that none is read as a URI or `:memory:`.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, "opening", &error))?;
+    let connect = || Connection::open_with_flags(path, flags).map_err(|error| explain(path, "opening", &error));
+    if wal_bytes > 0 {
+        // Only once it is known that nobody else has the file: to be told, one has to take it.
+        let taken = connect()?;
+        identify(&taken, path)?;
+        drop(taken);
+        // What was there of an unfinished database is gone now.
+        if size(path, "-wal") > 0 {
+            sqlite_files::renew_wal(path)?;
+        }
+    }
+    let opened = connect()?;
     let found = identify(&opened, path)?;
     if found == Found::Nothing {
         // Else a loss of power could leave a `-wal` file without its database, which is refused.
