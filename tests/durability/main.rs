@@ -10,3 +10,4 @@ mod common;
 mod failure;
 mod order;
 mod slow_disk;
+mod time;

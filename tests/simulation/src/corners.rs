@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// All of them.
-pub const CORNERS: [&str; 18] = [
+pub const CORNERS: [&str; 21] = [
     "an inbox is full",
     "the journal is full",
     "a request is refused for want of room",
@@ -23,6 +23,9 @@ pub const CORNERS: [&str; 18] = [
     "a list is shown",
     "the server is well",
     "a connection breaks",
+    "a backup is made",
+    "a backup is restored",
+    "a grant is refused after a restore",
 ];
 
 thread_local! {

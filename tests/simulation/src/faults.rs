@@ -18,7 +18,7 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 22] = [
+pub const FAULTS: [Fault; 25] = [
     Fault {
         name: "acknowledged_before_the_commit",
         within: 100,
@@ -242,5 +242,28 @@ pub const FAULTS: [Fault; 22] = [
             find: "            Err(ask) => {\n                self.tickets.borrow_mut().settle(ask.ticket);",
             replace: "            Err(_) => {",
         }],
+    },
+    Fault {
+        name: "a_restore_leaves_the_token_counter_as_it_was",
+        within: 200,
+        edits: &[Edit {
+            file: "journal/restore.rs",
+            find: "let mark = backup.mark.saturating_add(MARK_STEP);",
+            replace: "let mark = backup.mark;",
+        }],
+    },
+    Fault {
+        name: "a_restore_grants_at_once",
+        within: 600,
+        edits: &[Edit {
+            file: "journal/restore.rs",
+            find: "let grace_s = if with_grace { GRACE_S } else { 0 };",
+            replace: "let grace_s = if with_grace { GRACE_S / 10 } else { 0 };",
+        }],
+    },
+    Fault {
+        name: "a_restore_keeps_the_leases_of_the_backup",
+        within: 200,
+        edits: &[Edit { file: "journal/memory.rs", find: "        content.rows.clear();\n", replace: "" }],
     },
 ];

@@ -62,6 +62,8 @@ struct World {
     users: usize,
     limit: u32,
     disk: Disk,
+    /// A copy of the disk as it was at some moment.
+    backup: Option<Disk>,
     /// None only between two processes.
     writer: Option<Writer<SlowJournal>>,
     fleet: Rc<RefCell<Fleet>>,
@@ -87,6 +89,7 @@ impl World {
             users,
             limit: random.pick(&[1, 2, 4, 1000]),
             disk: Disk::new(limits),
+            backup: None,
             writer: None,
             fleet,
             hangs: 0,
@@ -114,6 +117,7 @@ impl World {
             corners::met("a start finds commits that are not in the rows");
         }
 
+        let grace_s = recovered.grace_s;
         let mesh = Arc::new(Mesh::new((0..cores).map(|_| Bell::new(true).expect("a bell")).collect()));
         let intake = Arc::new(Intake::new(cores).expect("an intake"));
         let fence = Arc::new(Fence::above(recovered.mark));
@@ -126,7 +130,9 @@ impl World {
         let (wakers, metrics) = (Arc::new(Wakers(mesh.clone())), Arc::new(JournalMetrics::default()));
         self.writer = Some(Writer::new(journal, &recovered, intake.clone(), wakers, metrics).expect("a sound tail"));
         let core = |(core, rows)| {
-            let shard = Shard::new(clock::now_ns(), rows, fence.clone(), quota.clone());
+            let now_ns = clock::now_ns();
+            let mut shard = Shard::new(now_ns, rows, fence.clone(), quota.clone());
+            shard.grant_nothing_before(now_ns + grace_s * SECOND);
             Core::new(Hub::new(core, shard, mesh.clone(), intake.clone()))
         };
         let cores = shares.into_iter().enumerate().map(core).collect();
@@ -151,6 +157,11 @@ impl World {
         if self.random.one_in(self.crashes) {
             if self.random.one_in(4) { self.stop() } else { self.crash("the process is killed") }
         }
+        if self.random.one_in(150) {
+            corners::met("a backup is made");
+            trace::note(|| "a backup is made".to_owned());
+            self.backup = Some(self.disk.image());
+        }
         self.fleet.borrow().check();
     }
 
@@ -169,6 +180,8 @@ impl World {
 
     /// One commit, in which the process may die.
     fn commit(&mut self) {
+        let writer = self.writer.as_mut().expect("a process runs");
+        writer.end_grace_if_it_is_over(clock::peek_ns()).expect("nothing fails yet");
         self.draw_fate();
         let end = self.writer.as_mut().expect("a process runs").commit();
         self.after(end, "the process dies in a commit");
@@ -205,7 +218,20 @@ impl World {
         disk::set_fate(Fate::Goes);
         self.writer = None;
         self.fleet.borrow_mut().die();
+        if self.random.one_in(4)
+            && let Some(backup) = self.backup.take()
+        {
+            self.restore(&backup);
+        }
         self.start();
+    }
+
+    /// The database is lost, or taken for lost, and an older one comes in its place.
+    fn restore(&mut self, backup: &Disk) {
+        corners::met("a backup is restored");
+        trace::note(|| "the backup is restored".to_owned());
+        self.disk = backup.restored(true).expect("a backup that is sound");
+        self.fleet.borrow_mut().oracle.restored();
     }
 
     /// A stop in order: what has been handed over is committed and folded. The journal may fail even now.

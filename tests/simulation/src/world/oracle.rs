@@ -32,6 +32,8 @@ pub struct Oracle {
     /// What was ever asked for: name, lease, user; and the TTLs.
     asked: BTreeMap<(usize, Uuid, u32), BTreeSet<u16>>,
     pub attempts: Vec<Attempt>,
+    /// Leases of before a restore, which their holders believe in: the lock, and until when.
+    pub forgotten: Vec<(usize, u64)>,
     /// Commits up to this number have been trimmed.
     trimmed: u64,
     /// The newest request.
@@ -69,7 +71,8 @@ impl Oracle {
     pub fn new(names: Vec<String>, users: usize) -> Oracle {
         let states = names.iter().map(|_| vec![None]).collect();
         let (tokens, asked, attempts) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
-        Oracle { names, users, states, tokens, asked, attempts, trimmed: 0, last_sent: 0 }
+        let forgotten = Vec::new();
+        Oracle { names, users, states, tokens, asked, attempts, forgotten, trimmed: 0, last_sent: 0 }
     }
 
     /// Where the answers of a request that is sent now begin.
@@ -86,6 +89,7 @@ impl Oracle {
     pub fn sent(&mut self, request: &Request) {
         self.last_sent = request.number;
         let now_ns = request.sent_ns;
+        self.forgotten.retain(|(_, until_ns)| *until_ns > now_ns);
         self.attempts.retain(|attempt| !attempt.open.is_empty() || attempt.confirmed_ns > now_ns);
         let Wanted::Lock(name, op) = &request.wanted else { return };
         let (lease_id, ttl) = match op {
@@ -147,6 +151,16 @@ impl Oracle {
         self.trimmed = through;
     }
 
+    /// An older state has come in the place of the disk: nothing is held any more, but whoever held a lease believes in it.
+    pub fn restored(&mut self) {
+        let believed = self.attempts.drain(..).filter(|attempt| attempt.token.is_some() && !attempt.over);
+        self.forgotten.extend(believed.map(|attempt| (attempt.name, attempt.confirmed_ns)));
+        for states in self.states.iter_mut().filter(|states| states.last().is_some_and(Option::is_some)) {
+            states.push(None);
+        }
+        self.trimmed = 0;
+    }
+
     /// A start has read this.
     pub fn recovered(&self, recovered: &Recovered) {
         promises::recovery_finds_what_was_committed(&self.durable(), recovered);
@@ -196,6 +210,10 @@ impl Oracle {
                 attempt.lost.retain(|(last_sent, _)| *last_sent >= request.number);
             }
             Outcome::Denied(Denied::LimitReached) => corners::met("the limit is reached"),
+            Outcome::Denied(Denied::GracePeriod { .. }) => {
+                corners::met("a grant is refused after a restore");
+                self.attempt(request).token = None;
+            }
             other => {
                 if *other == Outcome::Denied(Denied::NotCurrent) {
                     corners::met("a lease is not current");

@@ -16,6 +16,10 @@ pub fn every_lease_lasts_and_excludes(oracle: &Oracle, now_ns: u64, live: impl F
     for name in &oracle.names {
         assert!(live(name).len() <= 1, "exclusion: {name} is live on two cores");
     }
+    for (name, until_ns) in oracle.forgotten.iter().filter(|(_, until_ns)| *until_ns > now_ns) {
+        let (name, live) = (&oracle.names[*name], live(&oracle.names[*name]));
+        assert!(live.is_empty(), "restore: {name} is granted, and a lease of before lasts until {until_ns}");
+    }
     for attempt in &oracle.attempts {
         let (Some(token), until_ns) = (attempt.token, attempt.until_ns()) else { continue };
         if attempt.over || until_ns <= now_ns {
@@ -104,9 +108,11 @@ pub fn an_answer_fits_a_durable_state(
                 at > floor && row.is_none() && states[at - 1].as_ref().is_some_and(|row| row.lease_id == *lease_id)
             }
             // Who is over the limit is told that the lock is free, too: held would have been answered first.
-            Outcome::Free | Outcome::Denied(Denied::NotFound | Denied::LimitReached) => row.is_none(),
+            Outcome::Free | Outcome::Denied(Denied::NotFound | Denied::LimitReached | Denied::GracePeriod { .. }) => {
+                row.is_none()
+            }
             Outcome::Denied(Denied::NotCurrent) => row.is_some_and(|row| !is_current(row, user, op)),
-            Outcome::Denied(Denied::TokensExhausted | Denied::GracePeriod { .. }) => false,
+            Outcome::Denied(Denied::TokensExhausted) => false,
         }
     };
     let shown = (floor..states.len()).any(fits);
