@@ -11,6 +11,7 @@ mod held;
 mod limit;
 mod list;
 mod names;
+mod openapi;
 mod order;
 mod release;
 mod renew;

@@ -107,7 +107,44 @@ impl Browser {
     /// Clicks on an element; waits for it.
     #[track_caller]
     pub fn click(&self, selector: &str) {
-        self.post(&format!("/element/{}/click", self.find(selector)), &json!({}));
+        let element = self.find(selector);
+        // To the middle of the window, where nothing that comes or goes around it pushes it away meanwhile.
+        let script = "document.activeElement.blur(); arguments[0].scrollIntoView({ block: 'center' })";
+        self.post("/execute/sync", &json!({ "script": script, "args": [{ ELEMENT: element }] }));
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// Types into a field in place of what is there, by keys, as a person does; waits for it.
+    #[track_caller]
+    pub fn fill(&self, selector: &str, text: &str) {
+        let (control, null) = ('\u{e009}', '\u{e000}');
+        let keys = json!({ "text": format!("{control}a{null}{text}") });
+        self.post(&format!("/element/{}/value", self.find(selector)), &keys);
+    }
+
+    /// Whether there is such an element now.
+    #[track_caller]
+    pub fn has(&self, selector: &str) -> bool {
+        let found = self.post("/elements", &json!({ "using": "css selector", "value": selector }));
+        found.as_array().is_some_and(|elements| !elements.is_empty())
+    }
+
+    /// Asserts that the page is no wider than the window.
+    #[track_caller]
+    pub fn assert_fits(&self) {
+        let wide = self.run("return [document.documentElement.scrollWidth, innerWidth]");
+        assert!(wide[0].as_u64() <= wide[1].as_u64(), "the page is wider than the window: {wide}");
+    }
+
+    /// Asserts that since the last time there were requests, to this host alone, and no complaints.
+    #[track_caller]
+    pub fn assert_kept_to(&self, host: SocketAddr) {
+        let ours = format!("http://{host}/");
+        let requested = self.requested();
+        let elsewhere: Vec<&String> =
+            requested.iter().filter(|url| !url.starts_with(&ours) && !url.starts_with("data:")).collect();
+        assert!(elsewhere.is_empty() && !requested.is_empty(), "not only {ours}: {elsewhere:#?}");
+        assert_eq!(self.complaints(), [""; 0]);
     }
 
     /// What a function's body returns in the page.

@@ -1,7 +1,7 @@
 //! A client made of a socket: what goes over the wire is what the test wrote.
 //!
 //! It reads strictly. Each response needs a length, a request id of its own, and JSON where it says so;
-//! whatever a test asks, these are checked along the way.
+//! whatever a test asks, these are checked along the way; and so is every answer, against the API's own description.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{PATIENCE, assert_fields};
+use super::{PATIENCE, assert_fields, contract};
 
 /// One response, read to its end.
 #[derive(Debug)]
@@ -123,7 +123,9 @@ impl Connection {
     #[track_caller]
     pub fn call(&mut self, request: &[u8]) -> Response {
         self.send(request);
-        self.read()
+        let response = self.read();
+        contract::check(request, &response);
+        response
     }
 
     /// As [`Connection::call`], for a server that may be killed meanwhile.
@@ -152,7 +154,7 @@ impl Connection {
     /// Reads the next response; an error if the connection ends before it does.
     pub fn try_read(&mut self) -> io::Result<Response> {
         let mut response = self.try_read_head()?;
-        if response.status >= 200 {
+        if response.status >= 200 && !matches!(response.status, 204 | 304) {
             let length = response.header("content-length").expect("a length").parse().expect("a length in digits");
             while self.unread.len() < length {
                 self.fill()?;

@@ -10,6 +10,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod contract;
 pub mod options;
 pub mod plain_http;
 pub mod process;

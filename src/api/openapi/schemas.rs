@@ -49,8 +49,7 @@ pub(super) fn name() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 128,
-        "pattern": "^[a-zA-Z0-9.-]+$",
-        "not": { "enum": [".", ".."] },
+        "pattern": "^([a-zA-Z0-9-]|\\.[a-zA-Z0-9-]|\\.\\.[a-zA-Z0-9.-])[a-zA-Z0-9.-]*$",
         "description": "Letters, digits, '.' and '-', but neither '.' nor '..' alone.",
     })
 }
