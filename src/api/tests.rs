@@ -45,6 +45,8 @@ fn an_acquire_takes_its_defaults_and_its_members() {
     let full = understood("POST /locks/a/acquire", body).unwrap();
     let wanted = r#"lease_id: 3fa85f64-5717-4562-b3fc-2c963f66afa6, ttl: Ttl(5), metadata: Some("n")"#;
     assert!(full.contains(wanted), "{full}");
+    let with_point = understood("POST /locks/a/acquire", r#"{"ttl_seconds":60.0}"#).unwrap();
+    assert!(with_point.contains("ttl: Ttl(60)"), "{with_point}");
     let null = understood("POST /locks/a/acquire", r#"{"ttl_seconds":null,"metadata":null,"lease_id":null}"#).unwrap();
     assert!(null.contains("ttl: Ttl(60), metadata: None"), "{null}");
 }
@@ -67,7 +69,7 @@ fn a_body_that_is_no_object_is_invalid_json() {
 
 #[test]
 fn each_member_has_its_error() {
-    for ttl in ["0", "3601", "-1", "1.5", "60.0", "\"60\"", "true", "{}", "18446744073709551616"] {
+    for ttl in ["0", "3601", "-1", "1.5", "-60.0", "0.0", "1e300", "\"60\"", "true", "{}", "18446744073709551616"] {
         let body = format!("{{\"ttl_seconds\":{ttl}}}");
         assert_eq!(refused("POST /locks/a/acquire", &body), (400, "invalid_ttl"), "{ttl}");
     }

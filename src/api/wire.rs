@@ -100,8 +100,10 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(Member::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Member<'de>, E> {
-        Ok(Member::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Member<'de>, E> {
+        // To JSON Schema, and to languages with one kind of number, 60.0 is a whole number.
+        let is_whole = number.fract() == 0.0 && (0.0..9e15).contains(&number);
+        Ok(if is_whole { Member::Number(number as u64) } else { Member::Other })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Member<'de>, A::Error> {

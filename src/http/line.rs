@@ -115,7 +115,7 @@ fn known(method: &[u8]) -> Result<Method, Refusal> {
         b"GET" => Ok(Method::Get),
         b"HEAD" => Ok(Method::Head),
         b"POST" => Ok(Method::Post),
-        b"PUT" | b"DELETE" | b"PATCH" | b"OPTIONS" | b"TRACE" => Ok(Method::Other),
+        b"PUT" | b"DELETE" | b"PATCH" | b"OPTIONS" | b"TRACE" | b"QUERY" => Ok(Method::Other),
         b"CONNECT" => Err(refusal::CONNECT),
         _ => Err(refusal::UNKNOWN_METHOD),
     }

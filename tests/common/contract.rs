@@ -61,11 +61,7 @@ fn is_like(template: &str, path: &str) -> bool {
 
 /// What is wrong with a response.
 fn judge(operation: &Value, response: &Response) -> Result<(), String> {
-    let described = &operation["responses"][response.status.to_string()];
-    let described = match described["$ref"].as_str() {
-        Some(reference) => DOCUMENT.pointer(reference.trim_start_matches('#')).expect("it leads somewhere"),
-        None => described,
-    };
+    let described = resolved(&operation["responses"][response.status.to_string()]);
     if described.is_null() {
         return Err("the status is not described".into());
     }
@@ -81,6 +77,12 @@ fn judge(operation: &Value, response: &Response) -> Result<(), String> {
     Ok(())
 }
 
+/// What a reference leads to; anything else is itself.
+fn resolved(value: &Value) -> &Value {
+    let target = value["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
+    target.map_or(value, |target| DOCUMENT.pointer(target).expect("it leads somewhere"))
+}
+
 fn judge_headers(described: &Value, response: &Response) -> Result<(), String> {
     let empty = serde_json::Map::new();
     let headers = described["headers"].as_object().unwrap_or(&empty);
@@ -94,8 +96,7 @@ fn judge_headers(described: &Value, response: &Response) -> Result<(), String> {
         return Err(format!("the header {name} is not described"));
     }
     for (name, header) in headers {
-        let reference = header["$ref"].as_str().expect("headers are shared");
-        let header = DOCUMENT.pointer(reference.trim_start_matches('#')).expect("it leads somewhere");
+        let header = resolved(header);
         if header["required"] == true && response.header(&name.to_ascii_lowercase()).is_none() {
             return Err(format!("the header {name} is missing"));
         }

@@ -19,6 +19,8 @@ pub(super) struct Operation {
     pub summary: &'static str,
     pub description: &'static str,
     pub needs_token: bool,
+    /// Whether a browser gets pages instead of JSON.
+    pub has_pages: bool,
     pub parameters: Vec<Value>,
     pub body: Option<Value>,
     /// What is answered that is no error, by status.
@@ -56,6 +58,7 @@ fn of_a_lock(path: &'static str, method: &'static str) -> Operation {
         summary: "",
         description: "",
         needs_token: true,
+        has_pages: false,
         parameters: vec![name],
         body: None,
         answers: Vec::new(),

@@ -32,7 +32,24 @@ pub(super) fn of(operation: &Operation) -> Value {
             errors.into_iter().chain(anywhere().remove(&status).filter(|_| status == 503).into_iter().flatten());
         responses.insert(status, response(&errors.collect::<Vec<_>>()));
     }
+    if operation.has_pages {
+        for (_, response) in responses.iter_mut().filter(|(_, response)| response["content"].is_object()) {
+            also_as_page(response);
+        }
+    }
     responses.into_iter().map(|(status, response)| (status.to_string(), response)).collect::<Map<_, _>>().into()
+}
+
+/// Adds to an answer in JSON that a browser gets a page instead, with headers that JSON does without.
+fn also_as_page(response: &mut Value) {
+    let content = json!({ "schema": { "type": "string" }, "example": "<!doctype html>…" });
+    response["content"]["text/html; charset=utf-8"] = content;
+    let own = response["headers"].as_object_mut().expect("every answer has headers");
+    for name in ["Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"] {
+        let mut header = headers()[name].clone();
+        header["required"] = false.into();
+        own.entry(name).or_insert(header);
+    }
 }
 
 /// The answers that several operations share.

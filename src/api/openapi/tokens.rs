@@ -33,8 +33,7 @@ fn finish() -> Operation {
         let schema = json!({ "type": "string" });
         json!({ "name": name, "in": "query", "description": description, "schema": schema, "example": "" })
     };
-    let mut token = answer("A token: shown this once", "Token", &["Cache-Control"], example());
-    token["content"]["text/html"] = json!({ "schema": { "type": "string" }, "example": "<!doctype html>…" });
+    let token = answer("A token: shown this once", "Token", &["Cache-Control"], example());
     Operation {
         id: "signInCallback",
         tag: "Tokens",
@@ -47,6 +46,7 @@ fn finish() -> Operation {
             parameter("error", "GitHub's reason, if there is no code."),
         ],
         answers: vec![(200, token)],
+        has_pages: true,
         errors: vec![
             error::no_sign_in(),
             error::bad_query("the code parameter is missing; begin at /auth/github"),
