@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write, stderr, stdout};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, RenameFlags, renameat_with};
@@ -11,6 +12,22 @@ use super::Failure;
 /// Whatever a command makes is its owner's alone: databases hold lease ids.
 pub fn keep_to_the_owner() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Leaves a database that root has made to the owner of its directory: the server's user, who could not open it otherwise.
+pub fn leave_to_the_owner(database: &Path) -> Result<(), Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let directory = database.parent().unwrap_or(database);
+    let failed = |error: io::Error| -> Failure {
+        format!("{} cannot be given to the owner of its directory: {error}", database.display()).into()
+    };
+    let owner = fs::metadata(directory).map_err(failed)?;
+    for file in [database.to_owned(), with_suffix(database, ".lock")] {
+        chown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// That there is a database at all: a command that only looks makes none.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Failure;
-use super::files::{count, keep_to_the_owner, must_exist, tell};
+use super::files::{count, keep_to_the_owner, leave_to_the_owner, must_exist, tell};
 use super::progress::Progress;
 use crate::config::RestoreArgs;
 use crate::database_lock::DatabaseLock;
@@ -20,6 +20,7 @@ pub fn run(args: &RestoreArgs, database: &Path) -> Result<(), Failure> {
     let mut progress = Progress::new("restoring");
     let held = SqliteJournal::restore(&args.file, lock.database(), !args.no_grace, &mut |pages| progress.show(pages))?;
     drop(progress);
+    leave_to_the_owner(lock.database())?;
     let (users, leases) = (count(held.accounts.len(), "user"), count(held.recovered.locks.len(), "lease"));
     tell(&format!("{} is restored from {}:", lock.database().display(), args.file.display()));
     tell(&format!("  {users} with their tokens kept, {leases} dropped;"));

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::Failure;
 use super::access::{self, Access};
-use super::files::{keep_to_the_owner, must_exist, print, tell};
+use super::files::{keep_to_the_owner, leave_to_the_owner, must_exist, print, tell};
 use crate::admin::{Reply, Request, UserChange};
 use crate::auth::CLI;
 use crate::config::UserCommand;
@@ -63,6 +63,7 @@ fn change_stopped(request: &Request, lock: &DatabaseLock) -> Result<Reply, Failu
         Err(why) => change.refused(why),
     };
     journal.close()?;
+    leave_to_the_owner(lock.database())?;
     Ok(reply)
 }
 

@@ -92,7 +92,8 @@ pub(super) fn seal(copy: &Path) -> Result<Inspected, JournalError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(copy, flags).map_err(failed)?;
     opened.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(())).map_err(failed)?;
-    let mode: String = opened.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(failed)?;
+    // To the end of the statement, where the header is written: `query_row` would stop before.
+    let mode: String = opened.query_one("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(failed)?;
     assert_eq!(mode, "delete", "SQLite has refused the rollback mode");
     opened.close().map_err(|(_, error)| failed(error))?;
     sync(copy).map_err(|error| JournalError::Failed(format!("syncing {} failed: {error}", copy.display())))?;

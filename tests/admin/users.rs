@@ -1,5 +1,7 @@
 //! `octostore user`, through a running server and on the database of a stopped one.
 
+use std::os::unix::fs::MetadataExt;
+
 use serde_json::json;
 
 use crate::commands::{fail, files, run, succeed};
@@ -114,6 +116,35 @@ fn users_can_be_added_before_the_first_start() {
     let carol = token(&home, &["user", "add", "carol"]);
     let server = Server::start(Options { database: home.file("octostore.db"), home, ..Options::new(Driver::Auto) });
     User::connect(server.address, &carol).grant("job", json!({}));
+}
+
+#[test]
+fn what_root_makes_for_a_server_belongs_to_the_owner_of_its_directory() {
+    let home = Home::new();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&home.path, Some(65534), Some(65534)).expect("chown");
+    }
+    let owner = |file: &std::path::Path| std::fs::metadata(file).expect("a file").uid();
+    token(&home, &["user", "add", "carol"]);
+    succeed(&home, &["backup", "copy.db"]);
+    succeed(&home, &["restore", "copy.db", "--database", "new.db"]);
+    for made in ["octostore.db", "octostore.db.lock", "new.db", "new.db.lock"] {
+        assert_eq!(owner(&home.file(made)), owner(&home.path), "{made}");
+    }
+}
+
+#[test]
+fn commands_at_the_same_time_wait_for_each_other() {
+    let home = Home::new();
+    let names: Vec<String> = (0..6).map(|n| format!("user-{n}")).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            let home = &home;
+            scope.spawn(move || token(home, &["user", "add", name]));
+        }
+    });
+    let list = succeed(&home, &["user", "list"]);
+    assert!(names.iter().all(|name| list.contains(name)), "{list}");
 }
 
 #[test]
