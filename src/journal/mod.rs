@@ -25,6 +25,7 @@ mod sqlite_accounts;
 mod sqlite_backup;
 mod sqlite_files;
 mod sqlite_offline;
+mod sqlite_padding;
 mod sqlite_schema;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! The journal on SQLite.
 //!
-//! A commit writes one row of `journal` (its records in one blob, whatever their number) and the one
-//! row of `meta`, and is one sync of the `-wal` file. The row per lock is written by [`fold`], later and
+//! A commit writes one row of `journal` (its records in one blob, whatever their number; see
+//! [`super::sqlite_padding`]) and the one row of `meta`, and is one sync of the `-wal` file. The row per lock is written by [`fold`], later and
 //! in bulk. [`super::sqlite_schema`] has the tables.
 //!
 //! **Checkpoints** copy the `-wal` file's pages into the database, so that it can begin again at its
@@ -34,6 +34,7 @@ use super::accounts::{Account, AccountChange, Holder, TokenHash, Whose};
 use super::recovery::{self, Meta, Stored, checksum, corrupt};
 use super::ring::{Limits, Ring};
 use super::sqlite_backup::Shared;
+use super::sqlite_padding::padding;
 use super::{Commit, Journal, JournalError, Recovered, Room, Row, RowChange, Source, sqlite_accounts, sqlite_schema};
 use crate::fence::Fence;
 use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
@@ -46,9 +47,10 @@ const FOLDED_ROWS: usize = 256;
 
 // The guard makes it fail, rather than destroy a commit that is not trimmed.
 const APPEND: &str = "
-    INSERT INTO journal (slot, number, mark, checksum, records) VALUES (?1, ?2, ?3, ?4, ?5)
+    INSERT INTO journal (slot, number, mark, checksum, records, padding) VALUES (?1, ?2, ?3, ?4, ?5, zeroblob(?6))
     ON CONFLICT (slot) DO UPDATE SET
-        number = excluded.number, mark = excluded.mark, checksum = excluded.checksum, records = excluded.records
+        number = excluded.number, mark = excluded.mark, checksum = excluded.checksum, records = excluded.records,
+        padding = excluded.padding
     WHERE number <= (SELECT trimmed_through FROM meta)";
 const RAISE: &str = "UPDATE meta SET mark = max(mark, ?1), last_commit = ?2";
 const TRIM: &str = "UPDATE meta SET mark = max(mark, ?1), trimmed_through = max(trimmed_through, ?2)";
@@ -223,10 +225,18 @@ impl Journal for SqliteJournal {
     fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {
         let slot = self.ring.slot_for(commit)?;
         let Commit { number, mark, records } = *commit;
+        let checksum = checksum(commit);
+        let padding = padding(records.len(), [number, mark, checksum.into()]);
         self.transaction("appending to", |connection| {
             let mut append = connection.prepare_cached(APPEND)?;
-            let written =
-                append.execute(params![as_sql(slot), as_sql(number), as_sql(mark), checksum(commit), records])?;
+            let written = append.execute(params![
+                as_sql(slot),
+                as_sql(number),
+                as_sql(mark),
+                checksum,
+                records,
+                padding as i64
+            ])?;
             assert_eq!(written, 1, "slot {slot} holds a commit that is not trimmed");
             connection.prepare_cached(RAISE)?.execute([as_sql(mark), as_sql(number)])
         })?;

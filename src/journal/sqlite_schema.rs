@@ -67,7 +67,8 @@ CREATE TABLE journal (                    -- the commits after meta.trimmed_thro
     number    INTEGER NOT NULL CHECK (number > 0),
     mark      INTEGER NOT NULL CHECK (mark >= 0),
     checksum  INTEGER NOT NULL,           -- CRC-32 of number, mark (8 bytes each, little-endian) and records
-    records   BLOB NOT NULL
+    records   BLOB NOT NULL,
+    padding   BLOB                        -- zeros: see sqlite_padding.rs
 ) STRICT;
 ";
 
@@ -86,6 +87,7 @@ const TO_VERSION_2: &str = "
 ALTER TABLE meta ADD COLUMN
     grace_seconds    INTEGER NOT NULL DEFAULT 0 CHECK (grace_seconds BETWEEN 0 AND 3600); -- see restore.rs
 ALTER TABLE accounts ADD COLUMN login TEXT;
+ALTER TABLE journal ADD COLUMN padding BLOB;
 ";
 
 /// What a file holds.

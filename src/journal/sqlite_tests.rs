@@ -355,6 +355,33 @@ fn damage_inside_the_tables_is_named() {
 }
 
 #[test]
+fn a_commit_in_a_slot_that_was_used_writes_its_page_and_that_of_meta_and_no_more() {
+    let directory = Directory::new();
+    let mut journal = SqliteJournal::open(directory.file(), Limits::STANDARD).unwrap();
+    journal.recover().unwrap();
+    let in_wal = |journal: &SqliteJournal| -> i64 {
+        let connection = journal.connection().unwrap().lock();
+        connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap()
+    };
+    let mut number = 0;
+    let mut round = |journal: &mut SqliteJournal, sizes: &[usize]| {
+        for size in sizes {
+            number += 1;
+            journal.append(&Commit { number, mark: 1 << 40, records: &vec![number as u8; *size] }).unwrap();
+        }
+        journal.fold(&[], 0, number).unwrap();
+    };
+    round(&mut journal, &[3_000, 40, 500, 3_900]);
+    let before = in_wal(&journal);
+    round(&mut journal, &[20, 3_900, 1_700, 0]);
+    assert_eq!(in_wal(&journal) - before, 4 * 2 + 1, "of four commits and a fold");
+    round(&mut journal, &[9_000, 9_000]);
+    let before = in_wal(&journal);
+    round(&mut journal, &[9_000, 8_500]);
+    assert_eq!(in_wal(&journal) - before, 2 * 4 + 1, "of two commits that need three pages each, and a fold");
+}
+
+#[test]
 fn dead_commits_may_hold_anything() {
     let directory = closed_database();
     directory.with_sql("UPDATE journal SET records = x'00', checksum = 0 WHERE number = 1");
@@ -422,7 +449,7 @@ fn a_database_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     let directory = closed_database();
     let before = opened(&directory.file()).1;
     directory.with_sql(
-        "ALTER TABLE meta DROP COLUMN grace_seconds; ALTER TABLE accounts DROP COLUMN login; DROP TABLE tokens;
+        "ALTER TABLE meta DROP COLUMN grace_seconds; ALTER TABLE accounts DROP COLUMN login; DROP TABLE tokens; ALTER TABLE journal DROP COLUMN padding;
          PRAGMA user_version = 1",
     );
     let refused = SqliteJournal::inspect(&directory.file()).unwrap_err().to_string();

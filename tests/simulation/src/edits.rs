@@ -19,6 +19,7 @@ pub const FOR_SIMULATION: [Edit; 19] = [
     Edit { file: "journal/mod.rs", find: "mod sqlite_accounts;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_backup;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_offline;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "mod sqlite_padding;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_schema;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_files;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "pub use sqlite::SqliteJournal;\n", replace: "" },
