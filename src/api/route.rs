@@ -72,7 +72,8 @@ pub(super) const OF_A_LOCK: [(&str, Verb, Allow); 4] = [
 pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
     let (route, allow) = match path.strip_prefix("/locks/") {
         Some(rest) => {
-            let (name, verb) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let slash = rest.bytes().position(|byte| byte == b'/');
+            let (name, verb) = rest.split_at(slash.unwrap_or(rest.len()));
             let (_, verb, allow) = OF_A_LOCK.iter().find(|row| row.0 == verb).ok_or_else(error::not_found)?;
             (Route::Lock { name, verb: *verb }, *allow)
         }
@@ -109,7 +110,7 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String
 /// The text with its `%XX` decoded, once. None if a `%` has no two hexadecimal digits after it, or if what
 /// comes out is no UTF-8.
 pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    if !text.bytes().any(|byte| byte == b'%') {
         return Some(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());

@@ -6,18 +6,16 @@ use std::task::{Context, Poll};
 
 use monoio::time;
 
+use super::issuing::{self, Issuing};
 use crate::api::error::{self, ApiError};
 use crate::api::locks::{self, Asked};
-use crate::api::sign_in::{self, Returned};
 use crate::api::{self, Answer, Call, More};
-use crate::auth::{Arrival, Departure};
 use crate::clock::{self, Duration};
 use crate::front::Front;
 use crate::http::{self, Head, Method, Request, RequestId};
 use crate::hub::{Pending, Unavailable};
-use crate::journal::TokenHash;
-use crate::lease::{Command, UserId};
-use crate::mesh::{Answered, NotIssued, Query};
+use crate::lease::{Command, Outcome, UserId};
+use crate::mesh::{Answered, Query};
 use crate::shard::Page;
 
 /// How long a commit may take before `/health` says that the server is not well.
@@ -39,20 +37,23 @@ enum Stage {
     /// One operation, on its way.
     Lock { asked: Asked, pending: Pending },
     /// A list. Its shares are asked for when all before it have been answered, and nothing after it starts before.
-    List { user: UserId, query: Query, shares: Vec<Pending>, pages: Vec<Page> },
+    List(Box<Listing>),
     /// A token, likewise: asked for when all before it have been answered.
-    Token { asked: TokenAsked, pending: Option<Pending> },
+    Token(Box<Issuing>),
     /// A question after the server's health, likewise; and what has been found.
     Health(Option<Result<(), ApiError>>),
 }
 
-/// What a token is asked for with.
-enum TokenAsked {
-    /// The token that it replaces.
-    Rotate(TokenHash),
-    /// What a browser has brought from GitHub, once; or why that does not count. The answer is a page, or JSON.
-    SignIn { arrival: Option<Result<Arrival, ApiError>>, as_page: bool },
+/// A list on its way.
+struct Listing {
+    user: UserId,
+    query: Query,
+    shares: Vec<Pending>,
+    pages: Vec<Page>,
 }
+
+// Moved for every request, so the stages that are seldom, and large, are in boxes.
+const _: () = assert!(size_of::<Flight>() <= 128);
 
 impl Flight {
     /// Sends a request of `peer` on its way. `now_ns` must have been read after the request was.
@@ -65,12 +66,20 @@ impl Flight {
                 let command = Command { user, name: &name, op: op.map(|metadata| &**metadata) };
                 Stage::Lock { asked, pending: front.hub.send(now_ns, &command) }
             }
-            Ok(Call::List { user, query }) => Stage::List { user, query, shares: Vec::new(), pages: Vec::new() },
+            Ok(Call::List { user, query }) => {
+                Stage::List(Box::new(Listing { user, query, shares: Vec::new(), pages: Vec::new() }))
+            }
             Ok(Call::Health) => Stage::Health(None),
             Ok(Call::Page(answer)) => Stage::Page(answer),
-            Ok(Call::Rotate(presented)) => Stage::Token { asked: TokenAsked::Rotate(presented), pending: None },
-            Ok(Call::BeginSignIn) => departure(front, now_ns, request),
-            Ok(Call::FinishSignIn(returned)) => arrival(front, now_ns, request, returned),
+            Ok(Call::Rotate(presented)) => Stage::Token(Box::new(Issuing::rotation(presented))),
+            Ok(Call::BeginSignIn) => match issuing::departure(front, now_ns, request) {
+                Ok(answer) => Stage::Page(answer),
+                Err(error) => Stage::Failed(error),
+            },
+            Ok(Call::FinishSignIn(returned)) => match Issuing::arrival(front, now_ns, request, returned) {
+                Ok(issuing) => Stage::Token(Box::new(issuing)),
+                Err(error) => Stage::Failed(error),
+            },
             Err(error) => Stage::Failed(front.counted(now_ns, error, request, peer)),
         };
         let head_only = request.method == Method::Head;
@@ -84,7 +93,7 @@ impl Flight {
 
     /// Whether nothing after it may start before it has been answered.
     pub fn goes_alone(&self) -> bool {
-        matches!(self.stage, Stage::List { .. } | Stage::Token { .. } | Stage::Health(_))
+        matches!(self.stage, Stage::List(_) | Stage::Token(_) | Stage::Health(_))
     }
 
     /// What must be waited for by itself, now that the request has come to the front.
@@ -102,13 +111,19 @@ impl Flight {
             Stage::Page(answer) => Some(Ok(answer.clone())),
             Stage::Lock { asked, pending } => Some(match front.hub.settled(pending)? {
                 Ok(Answered::Lock(Ok(reply))) => {
-                    locks::answer(body, asked, &reply.outcome, &front.view(clock::now_ns(), &front.principals()))
+                    // Only what counts down to a moment needs the clock: what expires when is told by the deadline.
+                    let now_ns = match reply.outcome {
+                        Outcome::Held { .. } | Outcome::Denied(_) => clock::now_ns(),
+                        _ => front.recent_ns(),
+                    };
+                    locks::answer(body, asked, &reply.outcome, &front.view(now_ns, &front.principals()))
                 }
                 Ok(_) => unreachable!("an operation is answered as one"),
                 Err(unavailable) => Err(unavailable.into()),
             }),
-            Stage::Token { asked, pending } => token(front, asked, pending, body),
-            Stage::List { user, query, shares, pages } => {
+            Stage::Token(issuing) => issuing.answer(front, body),
+            Stage::List(listing) => {
+                let Listing { user, query, shares, pages } = &mut **listing;
                 if front.is_behind_with_writing() {
                     return Some(Err(error::overloaded()));
                 }
@@ -134,12 +149,10 @@ impl Flight {
     pub fn wake_when_ready(&self, front: &Front, cx: &Context<'_>) {
         match &self.stage {
             Stage::Lock { pending, .. } => front.hub.wake_when_settled(pending, cx.waker()),
-            Stage::List { shares, .. } => {
-                front.hub.wake_when_settled(shares.last().expect("a share is awaited"), cx.waker());
+            Stage::List(listing) => {
+                front.hub.wake_when_settled(listing.shares.last().expect("a share is awaited"), cx.waker());
             }
-            Stage::Token { pending, .. } => {
-                front.hub.wake_when_settled(pending.as_ref().expect("a token is awaited"), cx.waker());
-            }
+            Stage::Token(issuing) => front.hub.wake_when_settled(issuing.pending(), cx.waker()),
             Stage::Failed(_) | Stage::Page(_) | Stage::Health(_) => unreachable!("ready at once"),
         }
     }
@@ -203,75 +216,6 @@ impl Flight {
         };
         http::respond_head(out, &head, file.len());
         (!self.head_only).then_some(file)
-    }
-}
-
-/// Sends a browser to GitHub, if this server knows it.
-fn departure(front: &Front, now_ns: u64, request: &Request<'_>) -> Stage {
-    let Some(sign_in) = &front.sign_in else { return Stage::Failed(error::no_sign_in()) };
-    match sign_in.begin(now_ns, request.fields.named("Cookie")) {
-        Ok(Departure { location, cookie }) => Stage::Page(sign_in::departure(location, cookie)),
-        Err(error) => {
-            tracing::error!("nobody can sign in: {error}");
-            Stage::Failed(error::no_time_for_tokens())
-        }
-    }
-}
-
-/// Takes a browser back from GitHub. What it has brought counts once, so it is taken here, where the request is.
-fn arrival(front: &Front, now_ns: u64, request: &Request<'_>, returned: Result<Returned, ApiError>) -> Stage {
-    let Some(sign_in) = &front.sign_in else { return Stage::Failed(error::no_sign_in()) };
-    let arrival = returned.and_then(|Returned { code, state }| {
-        let cookies = request.fields.named("Cookie");
-        sign_in.arrive(now_ns, &code, &state, cookies).map_err(error::sign_in_refused)
-    });
-    let asked = TokenAsked::SignIn { arrival: Some(arrival), as_page: sign_in::wants_page(request) };
-    Stage::Token { asked, pending: None }
-}
-
-/// The answer to a request for a token, once it is there.
-fn token(
-    front: &Front,
-    asked: &mut TokenAsked,
-    pending: &mut Option<Pending>,
-    body: &mut Vec<u8>,
-) -> Option<Result<Answer, ApiError>> {
-    let issued = match (&mut *pending, &mut *asked) {
-        (Some(pending), _) => match front.hub.settled(pending)? {
-            Ok(Answered::Token(issued)) => issued.map_err(|error| not_issued(front, asked, error)),
-            Ok(_) => unreachable!("a token was asked for"),
-            Err(_) => Err(error::no_time_for_tokens()),
-        },
-        (None, TokenAsked::SignIn { arrival, .. }) => match arrival.take().expect("it arrives once") {
-            Err(error) => Err(error),
-            Ok(arrival) => {
-                *pending = Some(front.hub.send_outside(|back| front.desk.sign_in(arrival, back)));
-                return None;
-            }
-        },
-        (None, TokenAsked::Rotate(presented)) => {
-            *pending = Some(front.hub.send_outside(|back| front.desk.rotate(*presented, back)));
-            return None;
-        }
-    };
-    let as_page = matches!(asked, TokenAsked::SignIn { as_page: true, .. });
-    Some(match issued {
-        Ok(issued) => Ok(sign_in::token(body, &issued, as_page)),
-        Err(error) if as_page => Ok(sign_in::error_page(body, &error)),
-        Err(error) => Err(error),
-    })
-}
-
-fn not_issued(front: &Front, asked: &TokenAsked, error: NotIssued) -> ApiError {
-    match (error, asked) {
-        // It is not in the database. If it still counts, it is one of the configuration.
-        (NotIssued::NotStored, TokenAsked::Rotate(presented)) if front.principals().knows(presented) => {
-            error::configured_token()
-        }
-        (NotIssued::NotStored, _) => error::authentication_failed(),
-        (NotIssued::Refused(why), _) => error::sign_in_refused(why),
-        (NotIssued::Upstream(why), _) => error::upstream(why),
-        (NotIssued::Unavailable, _) => error::no_time_for_tokens(),
     }
 }
 

@@ -11,5 +11,6 @@ pub mod clients;
 pub mod conn;
 pub mod doorbell;
 pub mod flight;
+mod issuing;
 pub mod listener;
 pub mod runtime;
