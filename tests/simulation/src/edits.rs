@@ -14,7 +14,7 @@ pub struct Edit {
 }
 
 /// The edits of every copy.
-pub const FOR_SIMULATION: [Edit; 19] = [
+pub const FOR_SIMULATION: [Edit; 20] = [
     Edit { file: "journal/mod.rs", find: "mod sqlite;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_accounts;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_backup;\n", replace: "" },
