@@ -10,7 +10,10 @@
 
 mod commands;
 
-pub use commands::{BackupArgs, CheckArgs, DatabaseArg, DumpArgs, RestoreArgs, UserArgs, UserCommand};
+pub use commands::{
+    BackupArgs, CheckArgs, CompletionsArgs, DatabaseArg, DumpArgs, HealthArgs, ManArgs, RestoreArgs, Shell, UserArgs,
+    UserCommand,
+};
 
 mod github;
 
@@ -63,6 +66,15 @@ pub enum Command {
     /// Add, list and remove users, and replace their tokens
     #[command(after_help = USER_HELP)]
     User(UserArgs),
+    /// Ask whether a server is well: exit code 0 if so, 1 if not
+    #[command(next_line_help = true)]
+    Health(HealthArgs),
+    /// Print the completions for a shell
+    #[command(next_line_help = true)]
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    #[command(next_line_help = true)]
+    Man(ManArgs),
 }
 
 const BACKUP_HELP: &str = "\

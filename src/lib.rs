@@ -49,6 +49,7 @@ pub mod address;
 pub mod clock;
 pub mod metrics;
 pub mod sync;
+pub mod vitals;
 
 #[cfg(test)]
 mod handoff_stress;

@@ -32,7 +32,7 @@ use crate::net::listener;
 use crate::net::runtime::{self, Kind};
 use crate::quota::Quota;
 use crate::shard::Shard;
-use crate::sync::{AtomicU64, Ordering};
+use crate::vitals::Vitals;
 
 /// Between two looks for leases that have run out: see the tick of the timing wheel.
 const TICK: Duration = Duration::from_millis(25);
@@ -61,8 +61,8 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// What the journal's thread has done.
     pub journal_metrics: Arc<JournalMetrics>,
-    /// Per worker, a count that rises while it works: for the watchdog.
-    pub heartbeats: Box<[AtomicU64]>,
+    /// The signs of life of all workers and of the journal.
+    pub vitals: Arc<Vitals>,
     /// What request ids of this process begin with.
     pub process: u32,
 }
@@ -158,7 +158,7 @@ async fn follow_accounts(hub: Rc<Hub>, front: Rc<Front>) {
 async fn tick(core: usize, shared: Arc<Shared>, hub: Rc<Hub>, front: Rc<Front>, clients: Rc<Clients>) {
     for ticks in 1u64.. {
         time::sleep(TICK).await;
-        shared.heartbeats[core].store(ticks, Ordering::Relaxed); // a sign of life; orders nothing
+        shared.vitals.worker(core).beat();
         front.look_at_the_clocks();
         hub.sweep_soon();
         if ticks.is_multiple_of(LATE_TICKS) {

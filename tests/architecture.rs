@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 12] = [
     &["hub", "mesh", "registrar", "shard", "tickets"],
     &["auth", "database_lock", "journal"],
     &["config", "logging"],
-    &["address", "clock", "http", "lease", "metrics"],
+    &["address", "clock", "http", "lease", "metrics", "vitals"],
     &["fence", "handoff", "quota", "sync", "watermark"],
 ];
 

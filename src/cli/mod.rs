@@ -5,15 +5,19 @@ mod backup;
 mod check;
 mod dump;
 mod files;
+mod health;
+mod manual;
+mod notify;
 mod progress;
 mod restore;
 pub mod serve;
 mod user;
+mod watch;
 
 use std::error::Error;
 use std::fmt;
 
-use crate::config::{Args, Command, Config, ConfigError};
+use crate::config::{Args, Command, Config, ConfigError, ServeArgs};
 use crate::database_lock::DatabaseLockError;
 use crate::journal::JournalError;
 
@@ -45,6 +49,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Check(args) => check::run(args.file.as_deref(), &args.database.path(&env)?),
         Command::Dump(args) => dump::run(&args.database.path(&env)?),
         Command::User(args) => user::run(&args.command, &args.database.path(&env)?),
+        Command::Health(flags) => {
+            // As the server itself would understand it, so that both may be given the same environment.
+            let flags = ServeArgs { bind: flags.bind, ..ServeArgs::default() };
+            let config = Config::new(&flags, &env).map_err(Failure::Usage)?;
+            health::run(&config.bind).map_err(Failure::Failed)
+        }
+        Command::Completions(flags) => manual::completions(flags.shell).map_err(Failure::Failed),
+        Command::Man(flags) => manual::man(flags.into.as_deref()).map_err(Failure::Failed),
     }
 }
 
@@ -102,7 +114,6 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ServeArgs;
 
     #[test]
     fn a_setting_that_makes_no_sense_is_a_usage_error_on_one_line() {

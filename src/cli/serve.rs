@@ -1,7 +1,7 @@
 //! `octostore serve`: puts the parts together, and waits for the end.
 
 use std::error::Error;
-use std::io::{self, Write, stderr};
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,6 +12,8 @@ use rustix::net::Shutdown;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::notify::Manager;
+use super::watch::{self, Watch};
 use crate::admin::{self, Office};
 use crate::auth::{self, Credential, NewLocalToken, Principals, SignIn};
 use crate::clock::{self, Duration};
@@ -28,7 +30,8 @@ use crate::net::bind::{bind, raise_descriptor_limit};
 use crate::net::runtime::{self, Kind};
 use crate::quota::Quota;
 use crate::registrar::{Desk, NEW_ACCOUNTS, Registrar};
-use crate::sync::{AtomicU64, Bell, Ordering};
+use crate::sync::Bell;
+use crate::vitals::Vitals;
 use crate::worker::{self, Plan, Shared};
 
 /// Descriptors that are not connections: the database, the rings, the bells, the log, and some to spare.
@@ -41,9 +44,6 @@ const DRAIN_NS: u64 = 3_000_000_000;
 const STOP_NS: u64 = 4_700_000_000;
 /// How long clients are told 503 after the journal has failed, before the process ends.
 const FAREWELL: Duration = Duration::from_millis(700);
-/// How often the main thread looks after the workers, and how many looks without a sign of life mean that one is stuck.
-const LOOK: Duration = Duration::from_millis(500);
-const LOOKS_WITHOUT_A_SIGN: u32 = 20;
 
 /// What can end the server.
 enum Event {
@@ -94,8 +94,11 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     Office::open(lock.database(), shared.intake.clone(), registrar).map_err(|error| {
         format!("the admin socket {} cannot be made: {error}", admin::socket_path(lock.database()).display())
     })?;
-    tracing::info!("octostore {} listening on http://{}", env!("CARGO_PKG_VERSION"), listener.local_addr()?);
-    let end = wait_for_the_end(&inbox, &listener, &shared, &log);
+    let address = listener.local_addr()?;
+    tracing::info!("octostore {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+    let status = format!("listening on http://{address}, {} workers, {}", shared.mesh.cores(), shared.driver);
+    let watch = Watch::begin(Manager::of_the_environment(), status);
+    let end = wait_for_the_end(&inbox, &listener, &shared, &log, watch);
     Office::close(lock.database());
     end?;
     log.flush();
@@ -157,7 +160,7 @@ fn share(config: &Config, recovered: &Recovered, accounts: usize) -> Result<Arc<
         grace_s: recovered.grace_s,
         quota: Arc::new(Quota::new(accounts, config.max_locks_per_user)),
         journal_metrics: Arc::new(JournalMetrics::default()),
-        heartbeats: (0..config.workers).map(|_| AtomicU64::new(0)).collect(),
+        vitals: Arc::new(Vitals::new(config.workers)),
         process: getrandom::u32()?,
     }))
 }
@@ -248,19 +251,25 @@ fn watch_signals(events: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for a signal or a failure, looking after the workers meanwhile.
+/// Waits for a signal or a failure, looking after the workers and the journal meanwhile.
 fn wait_for_the_end(
     events: &Receiver<Event>,
     listener: &TcpListener,
     shared: &Shared,
     log: &Log,
+    mut watch: Watch,
 ) -> Result<(), Box<dyn Error>> {
-    let mut watchdog = Watchdog::new(shared.heartbeats.len());
     loop {
-        match events.recv_timeout(LOOK) {
-            Ok(Event::Signal(_)) => return drain(events, listener, shared, log),
-            Ok(Event::JournalEnded(end)) => return Err(farewell(end)),
-            Err(RecvTimeoutError::Timeout) => watchdog.look(&shared.heartbeats, log),
+        match events.recv_timeout(watch::LOOK) {
+            Ok(Event::Signal(_)) => {
+                watch.stopping();
+                return drain(events, listener, shared, log);
+            }
+            Ok(Event::JournalEnded(end)) => {
+                watch.stopping();
+                return Err(farewell(end));
+            }
+            Err(RecvTimeoutError::Timeout) => watch.look(shared, log),
             Err(RecvTimeoutError::Disconnected) => unreachable!("the signals' thread has a sender"),
         }
     }
@@ -308,30 +317,4 @@ fn farewell(end: Result<(), JournalError>) -> Box<dyn Error> {
     tracing::error!("nothing more is acknowledged, and the server stops: {why}");
     thread::sleep(FAREWELL);
     format!("{why}; everything that was acknowledged is safe, start the server again when this is mended").into()
-}
-
-/// Notices a worker that is stuck: its locks would hang for ever while the others go on.
-struct Watchdog {
-    seen: Vec<(u64, u32)>,
-}
-
-impl Watchdog {
-    fn new(workers: usize) -> Watchdog {
-        Watchdog { seen: vec![(0, 0); workers] }
-    }
-
-    /// Counts looks, not time: a machine that was suspended has missed none.
-    fn look(&mut self, heartbeats: &[AtomicU64], log: &Log) {
-        for (core, (heartbeat, (seen, looks))) in heartbeats.iter().zip(&mut self.seen).enumerate() {
-            let now = heartbeat.load(Ordering::Relaxed);
-            *looks = if now == *seen { *looks + 1 } else { 0 };
-            *seen = now;
-            if *looks >= LOOKS_WITHOUT_A_SIGN {
-                log.flush();
-                let _ =
-                    writeln!(stderr(), "octostore: worker {core} is stuck; the server stops, and can be started again");
-                process::abort();
-            }
-        }
-    }
 }

@@ -105,3 +105,36 @@ pub struct DumpArgs {
     #[command(flatten)]
     pub database: DatabaseArg,
 }
+
+/// The flags of `health`, as typed.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct HealthArgs {
+    /// Where the server listens, as it was told itself
+    /// [env: BIND_ADDR] [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
+    pub bind: Option<OsString>,
+}
+
+/// What `completions` was given.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CompletionsArgs {
+    /// Whose completions to print
+    pub shell: Shell,
+}
+
+/// A shell that completes a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs)] // a text here would be shown as help
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// What `man` was given.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ManArgs {
+    /// Write it into this directory instead, with a page for each command
+    #[arg(long, value_name = "DIRECTORY")]
+    pub into: Option<PathBuf>,
+}

@@ -15,6 +15,7 @@ use crate::fence::FencingToken;
 use crate::handoff::Gate;
 use crate::lease::{Change, Seq};
 use crate::sync::{ArrayQueue, AtomicBool, Bell, Ordering};
+use crate::vitals::Pulse;
 use crate::watermark::Watermark;
 
 /// Batches on their way, per core.
@@ -106,6 +107,7 @@ pub struct Intake {
     lanes: Box<[Lane]>,
     errands: ArrayQueue<Errand>,
     gate: Gate,
+    pulse: Pulse,
     failed: AtomicBool,
     closing: AtomicBool,
 }
@@ -122,6 +124,7 @@ impl Intake {
             lanes: (0..cores).map(lane).collect(),
             errands: ArrayQueue::new(ERRANDS),
             gate: Gate::new(Bell::new(true)?),
+            pulse: Pulse::default(),
             failed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         })
@@ -188,6 +191,16 @@ impl Intake {
     /// The gate of the journal's thread.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// The pulse of the journal's thread.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Whether something waits for the journal's thread.
+    pub fn is_waited_for(&self) -> bool {
+        !self.is_empty()
     }
 
     /// Whether the journal has failed. Then no watermark rises any more, and the process is about to end.

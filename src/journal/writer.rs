@@ -129,6 +129,7 @@ impl<J: Journal> Writer<J> {
     /// # Errors
     /// The journal has failed.
     pub fn commit(&mut self) -> Result<bool, JournalError> {
+        self.intake.pulse().work(); // here, since a copy that takes long commits between its slices
         if !self.journal.room().fits(COMMIT_BYTES) {
             return Ok(false);
         }
@@ -299,7 +300,9 @@ impl<J: Journal> Writer<J> {
         if self.intake.is_empty() && !self.intake.is_closing() {
             let due_ns = self.dirty.oldest_ns().map(|oldest| oldest + FOLD_AFTER_NS);
             let pause_us = due_ns.map_or(u64::MAX >> 1, |due| due.saturating_sub(clock::now_ns()) / 1_000 + 1);
+            self.intake.pulse().rest();
             gate.bell().wait(pause_us.min(60_000_000));
+            self.intake.pulse().work();
         }
         gate.rouse();
     }

@@ -15,7 +15,7 @@ use edits::{Edit, FOR_SIMULATION, INSPECTED};
 use faults::FAULTS;
 
 /// The files that ship, below `src/`: all that decides, nothing that touches the world.
-const CORE: [&str; 25] = [
+const CORE: [&str; 26] = [
     "fence.rs",
     "handoff.rs",
     "hub.rs",
@@ -40,6 +40,7 @@ const CORE: [&str; 25] = [
     "quota.rs",
     "shard.rs",
     "tickets.rs",
+    "vitals.rs",
     "watermark.rs",
 ];
 /// The files of the simulator that name what the core defines: each copy of the core has its own.
