@@ -43,6 +43,7 @@ impl Shard {
     /// core may grant before the rows of all cores are counted.
     pub fn new(now_ns: u64, rows: Vec<Row>, fence: Arc<Fence>, quota: Arc<Quota>) -> Shard {
         let mut table = LockTable::new(now_ns);
+        table.reserve(rows.len());
         for row in &rows {
             table.recover(now_ns, &Record::from(row));
         }

@@ -141,6 +141,18 @@ class Server:
         # taskset becomes the server: the pid is the server's.
         self.pid = process.pid
 
+    def cpu_seconds(self):
+        fields = read(f"/proc/{self.pid}/stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def settle(self):
+        """Waits until it has written the rows that it owes: what is measured is the steady state."""
+        for _ in range(180):
+            before = self.cpu_seconds()
+            time.sleep(1)
+            if self.cpu_seconds() - before < 0.03:
+                return
+
     def memory_bytes(self):
         return int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{self.pid}/status")).group(1)) * 1024
 

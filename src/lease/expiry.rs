@@ -45,6 +45,11 @@ impl Wheel {
         Wheel { heads: vec![NONE; RING + 1].into(), links: Vec::new(), cursor: now_ns >> TICK_BITS }
     }
 
+    /// Makes room for so many slots.
+    pub fn reserve(&mut self, slots: usize) {
+        self.links.reserve(slots);
+    }
+
     /// Arms an unarmed slot for `deadline_ns`.
     pub fn arm(&mut self, slot: u32, deadline_ns: u64) {
         if self.links.len() <= slot as usize {

@@ -73,6 +73,17 @@ impl LockTable {
         }
     }
 
+    /// Makes room for `locks` locks that are about to be recovered, so that they need not be moved as the table grows.
+    pub fn reserve(&mut self, locks: usize) {
+        let LockTable { names, slots, hasher, wheel, .. } = self;
+        slots.reserve(locks);
+        wheel.reserve(locks);
+        names.reserve(locks, |&slot| match &slots[slot as usize] {
+            Slot::Known { name, .. } => hasher.hash_one(&**name),
+            Slot::Vacant => unreachable!("a name's entry leads to its slot"),
+        });
+    }
+
     /// Refuses new leases until `until_ns`: after a backup was restored, those that it does not know must run out first.
     pub fn grant_nothing_before(&mut self, until_ns: u64) {
         self.grants_from_ns = until_ns;
