@@ -25,15 +25,18 @@ use std::task::{Context, Poll, Waker};
 use crate::clock;
 use crate::handoff::Gate;
 use crate::journal::Intake;
-use crate::lease::{Command, Seq, UserId};
+use crate::lease::{Command, Scan, Seq, UserId};
 use crate::mesh::{AccountNews, Answer, Answered, Ask, Control, Mesh, OUTSTANDING, Query, ReturnAddress, What};
 use crate::shard::{Overloaded, Shard};
-use crate::tickets::Tickets;
+use crate::tickets::{Ticket, Tickets};
 
 /// Asks served in one turn; the others' clients wait, this core's own go first.
 const ASKS_PER_TURN: usize = 512;
 /// Expiries in one turn.
 const SWEEP_PER_TURN: usize = 512;
+/// Locks looked at for a list before it is known to be long, and then in one turn.
+const SCAN_AT_ONCE: usize = 512;
+const SCAN_PER_TURN: usize = 512;
 /// Rounds that a task may go without the turn ending, before it has to rest.
 const ROUNDS_PER_TURN: u32 = 16;
 /// A probe of the journal answers for this long.
@@ -49,6 +52,8 @@ pub struct Hub {
     /// Per owner: who waits for its watermark.
     held: RefCell<Box<[Held]>>,
     turn: Turn,
+    /// Lists of users with many locks, under way: the first is served, a part in each turn.
+    scans: RefCell<VecDeque<(Scan, Asker)>>,
     probed: Cell<Option<(u64, Seq)>>,
     draining: Cell<bool>,
     /// Ends of turns so far.
@@ -96,6 +101,14 @@ struct Parcel {
     waiter: Cell<Option<Waker>>,
 }
 
+/// Who is to hear of a list.
+enum Asker {
+    /// A connection of this core.
+    Here(Rc<Parcel>),
+    /// Another core.
+    Away { ticket: Ticket, origin: u16 },
+}
+
 #[derive(Default)]
 struct Held {
     waiters: Vec<(Seq, Waker)>,
@@ -137,6 +150,7 @@ impl Hub {
             tickets: RefCell::new(Tickets::new(OUTSTANDING)),
             held: RefCell::new((0..cores).map(|_| Held::default()).collect()),
             turn: Turn::default(),
+            scans: RefCell::default(),
             probed: Cell::new(None),
             draining: Cell::new(false),
             turns: Cell::new(0),
@@ -168,7 +182,12 @@ impl Hub {
             if owner != self.core {
                 return self.ask(owner, user, What::List(Box::new(query.clone())));
             }
-            Pending { owner, state: State::Here(self.list(user, query)) }
+            let parcel = Rc::new(Parcel::default());
+            let state = match self.list(user, query, Asker::Here(parcel.clone())) {
+                Some(answered) => State::Here(answered),
+                None => State::Away(parcel),
+            };
+            Pending { owner, state }
         };
         (0..self.mesh.cores()).map(share).collect()
     }
@@ -320,6 +339,7 @@ impl Hub {
         let gate = self.gate();
         loop {
             let mut more = self.serve_inbox();
+            more |= self.scan();
             more |= self.sweep();
             self.release();
             let waits_for_room = !self.hand_over();
@@ -400,10 +420,7 @@ impl Hub {
         while let Some(Answer { ticket, body, .. }) = inbox.take_answer() {
             // If its client has gone the parcel is ours alone, and goes with the answer.
             let parcel = self.tickets.borrow_mut().settle(ticket);
-            parcel.answer.set(Some(body));
-            if let Some(waiter) = parcel.waiter.take() {
-                self.wake(&waiter);
-            }
+            self.deliver(&parcel, body);
         }
         for _ in 0..ASKS_PER_TURN {
             let Some(ask) = inbox.take_ask() else { return false };
@@ -420,15 +437,51 @@ impl Hub {
                 let command = Command { user, name: &name, op: op.map(|metadata| &**metadata) };
                 Answered::Lock(self.shard.borrow_mut().handle(now_ns, &command))
             }
-            What::List(query) => self.list(user, &query),
+            What::List(query) => match self.list(user, &query, Asker::Away { ticket, origin }) {
+                Some(body) => body,
+                None => return,
+            },
         };
+        self.post(origin, ticket, body);
+    }
+
+    fn post(&self, origin: u16, ticket: Ticket, body: Answered) {
         self.mesh.inbox(origin.into()).post_answer(Answer { ticket, body });
         self.turn.posted.set(self.turn.posted.get() | 1 << origin);
     }
 
-    /// This core's share of a list: one row more than the page shows, which tells whether there is a next one.
-    fn list(&self, user: UserId, query: &Query) -> Answered {
-        Answered::List(self.shard.borrow().list(user, &query.prefix, query.after.as_deref(), query.limit + 1))
+    fn deliver(&self, parcel: &Parcel, answered: Answered) {
+        parcel.answer.set(Some(answered));
+        if let Some(waiter) = parcel.waiter.take() {
+            self.wake(&waiter);
+        }
+    }
+
+    /// This core's share of a list: one row more than the page shows, which tells whether there is a next one. None if
+    /// the user has many locks: then the asker hears of it when the coming turns have looked at them all.
+    fn list(&self, user: UserId, query: &Query, asker: Asker) -> Option<Answered> {
+        let mut scan = Scan::new(user, &query.prefix, query.after.as_deref(), query.limit + 1);
+        let page = self.shard.borrow().scan(&mut scan, SCAN_AT_ONCE);
+        if page.is_none() {
+            self.scans.borrow_mut().push_back((scan, asker));
+        }
+        page.map(Answered::List)
+    }
+
+    /// Goes on with a long list; true if more is to be done.
+    fn scan(&self) -> bool {
+        let mut scans = self.scans.borrow_mut();
+        let Some((scan, asker)) = scans.front_mut() else { return false };
+        let page = self.shard.borrow().scan(scan, SCAN_PER_TURN);
+        match (page, &*asker) {
+            // Its client has gone.
+            (_, Asker::Here(parcel)) if Rc::strong_count(parcel) == 1 => {}
+            (None, _) => return true,
+            (Some(page), Asker::Here(parcel)) => self.deliver(parcel, Answered::List(page)),
+            (Some(page), Asker::Away { ticket, origin }) => self.post(*origin, *ticket, Answered::List(page)),
+        }
+        scans.pop_front();
+        !scans.is_empty()
     }
 
     /// Ends what has run out, if that is due; true if more is to be done.

@@ -99,6 +99,38 @@ fn rule_1_an_answer_from_another_core_is_held_until_that_cores_commit() {
 }
 
 #[test]
+fn a_long_list_is_made_in_parts_and_others_are_answered_between() {
+    let mut rig = Rig::new(2);
+    let count = 4 * SCAN_PER_TURN;
+    for n in 0..count {
+        let name = rig.name(n % 2, n);
+        let _ = rig.acquire(n % 2, &name);
+        if n % 100 == 99 {
+            (0..2).for_each(|core| rig.end_turn(core));
+            rig.writer.commit().unwrap();
+        }
+    }
+    (0..2).for_each(|core| rig.end_turn(core));
+    rig.writer.commit().unwrap();
+    let query = Query { prefix: String::new(), after: None, limit: 10 };
+    let mut shares = rig.hubs[0].send_list(UserId(0), &query);
+    let mut forgotten = rig.hubs[0].send_list(UserId(0), &query);
+    assert!(shares.iter_mut().all(|share| rig.hubs[0].settled(share).is_none()), "not in one go");
+    let mut look = rig.send(0, &rig.name(0, 1_000_000), Op::Status);
+    assert_eq!(rig.outcome(0, &mut look), Some(Ok(Outcome::Free)), "others need not wait for it");
+    forgotten.clear();
+    for _ in 0..8 {
+        (0..2).for_each(|core| rig.end_turn(core));
+    }
+    let total = |share: &mut Pending| match rig.hubs[0].settled(share) {
+        Some(Ok(Answered::List(page))) => (page.rows.len(), page.total),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(shares.iter_mut().map(total).collect::<Vec<_>>(), [(11, count / 2), (11, count / 2)]);
+    assert!(rig.hubs.iter().all(|hub| hub.scans.borrow().is_empty()), "nor is one left whose client has gone");
+}
+
+#[test]
 fn rule_1_a_list_rests_on_all_that_its_cores_have_done() {
     let mut rig = Rig::new(2);
     let names = [rig.name(0, 0), rig.name(1, 1)];

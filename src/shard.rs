@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::fence::{Fence, FencingToken};
 use crate::journal::{Batch, Intake, Row};
-use crate::lease::{Change, Command, Listed, LockTable, Ports, Record, Reply, Seq, UserId};
+use crate::lease::{Change, Command, Listed, LockTable, Ports, Record, Reply, Scan, Seq, UserId};
 use crate::quota::Quota;
 
 /// A core's locks and their bookkeeping.
@@ -76,10 +76,13 @@ impl Shard {
         self.ledger.batch.room_for_expiries() > 0
     }
 
-    /// A page of the user's locks: see [`LockTable::list`].
-    pub fn list(&self, user: UserId, prefix: &str, after: Option<&str>, most: usize) -> Page {
-        let (rows, total) = self.table.list(user, prefix, after, most);
-        Page { rows, total, rests_on: self.ledger.last }
+    /// Goes on with a walk over a user's locks, by at most `most` of them: see [`LockTable::scan`]. The page, if that was
+    /// the end.
+    pub fn scan(&self, scan: &mut Scan, most: usize) -> Option<Page> {
+        self.table.scan(scan, most).then(|| {
+            let (rows, total) = scan.found();
+            Page { rows, total, rests_on: self.ledger.last }
+        })
     }
 
     /// Ends leases that have run out, at most `most`; false if there may be more.

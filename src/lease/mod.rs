@@ -7,10 +7,12 @@
 mod command;
 mod expiry;
 mod name;
+mod scan;
 mod table;
 
 pub use command::{
     Change, Command, Denied, Listed, MAX_METADATA_BYTES, Op, Outcome, Ports, Record, Reply, Seq, Ttl, UserId,
 };
 pub use name::{LockName, MAX_NAME_BYTES, NameError};
+pub use scan::Scan;
 pub use table::LockTable;

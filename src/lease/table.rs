@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::command::{Change, Command, Denied, Listed, Op, Outcome, Ports, Record, Reply, Seq, Ttl, UserId};
 use super::expiry::Wheel;
 use super::name::LockName;
+use super::scan::Scan;
 use crate::fence::FencingToken;
 
 /// One core's locks.
@@ -180,26 +181,24 @@ impl LockTable {
         }
     }
 
-    /// The user's locks whose names begin with `prefix` and come after `after`, by name, at most `most`; and how
-    /// many begin with `prefix` in all. A lease that nobody has ended yet is a lease, past its deadline or not.
-    pub fn list(&self, user: UserId, prefix: &str, after: Option<&str>, most: usize) -> (Vec<Listed>, usize) {
-        let slots = self.by_user.get(&user).map_or(&[][..], |slots| slots);
-        let matching = slots.iter().map(|&slot| self.known(slot)).filter(|(name, _)| name.starts_with(prefix));
-        let total = matching.clone().count();
-        let mut page: Vec<_> = matching.filter(|(name, _)| after.is_none_or(|after| ***name > *after)).collect();
-        if page.len() > most {
-            page.select_nth_unstable_by_key(most, |(name, _)| *name);
-            page.truncate(most);
+    /// Goes on with a walk over a user's locks, by at most `most` of them; says whether it has come to its end. A lease
+    /// that nobody has ended yet is a lease, past its deadline or not.
+    pub fn scan(&self, scan: &mut Scan, most: usize) -> bool {
+        let slots = self.by_user.get(&scan.user).map_or(&[][..], |slots| slots);
+        let left = scan.left.map_or(slots.len(), |left| left.min(slots.len()));
+        let end = left.saturating_sub(most);
+        for &slot in slots[end..left].iter().rev() {
+            let (name, lease) = self.known(slot);
+            scan.see(name, || Listed {
+                name: name.clone(),
+                lease_id: lease.id,
+                token: lease.token,
+                deadline_ns: lease.deadline_ns,
+                metadata: lease.metadata.clone(),
+            });
         }
-        page.sort_unstable_by_key(|(name, _)| *name);
-        let listed = |(name, lease): (&LockName, &Lease)| Listed {
-            name: name.clone(),
-            lease_id: lease.id,
-            token: lease.token,
-            deadline_ns: lease.deadline_ns,
-            metadata: lease.metadata.clone(),
-        };
-        (page.into_iter().map(listed).collect(), total)
+        scan.left = Some(end);
+        end == 0
     }
 
     /// How many locks are held.

@@ -301,6 +301,42 @@ fn a_recovered_lock_runs_its_full_ttl_from_the_start_and_is_renewed_for_free() {
     assert_eq!(bench.apply(3, "a", renew(5, None)).rests_on, 0, "nothing had to be written");
 }
 
+/// The names that a walk finds, so many locks a step, and the total.
+fn listed(bench: &Bench, mut scan: Scan, step: usize) -> (Vec<String>, usize) {
+    while !bench.table.scan(&mut scan, step) {}
+    let (rows, total) = scan.found();
+    (rows.iter().map(|row| row.name.to_string()).collect(), total)
+}
+
+#[test]
+fn a_list_misses_no_lock_that_is_held_while_it_is_made_whatever_comes_and_goes() {
+    for seed in 0..200u64 {
+        let mut bench = Bench::new(9_999);
+        for n in 0..60u128 {
+            bench.apply(1, &format!("lock-{n:03}"), acquire(n, 60));
+        }
+        let mut scan = Scan::new(UserId(1), "lock-", None, 100);
+        let mut gone = Vec::new();
+        let mut at = seed;
+        while !bench.table.scan(&mut scan, 7) {
+            for n in 0..3u128 {
+                at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let lock = u128::from(at >> 33) % 60;
+                if !gone.contains(&lock) {
+                    gone.push(lock);
+                    bench.apply(1, &format!("lock-{lock:03}"), release(lock));
+                }
+                bench.apply(1, &format!("new-{at}-{n}"), acquire(1_000 + n, 60));
+            }
+        }
+        let names: Vec<String> = scan.found().0.iter().map(|row| row.name.to_string()).collect();
+        assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]), "seed {seed}: {names:?}");
+        for stayed in (0..60).filter(|n| !gone.contains(n)) {
+            assert!(names.contains(&format!("lock-{stayed:03}")), "seed {seed}: {stayed} was held, and is not listed");
+        }
+    }
+}
+
 #[test]
 fn a_list_is_the_callers_own_sorted_and_cut_into_pages() {
     let mut bench = Bench::new(99);
@@ -308,13 +344,11 @@ fn a_list_is_the_callers_own_sorted_and_cut_into_pages() {
         bench.apply(1, name, acquire(n as u128, 60));
     }
     bench.apply(2, "b.3", acquire(9, 60));
-    let names =
-        |(rows, total): (Vec<Listed>, usize)| (rows.iter().map(|r| r.name.to_string()).collect::<Vec<_>>(), total);
     let owned = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(bench.table.list(UserId(1), "", None, 9)), (owned(&["a", "b.1", "b.10", "b.2", "c"]), 5));
-    assert_eq!(names(bench.table.list(UserId(1), "b.", None, 2)), (owned(&["b.1", "b.10"]), 3));
-    assert_eq!(names(bench.table.list(UserId(1), "b.", Some("b.10"), 2)), (owned(&["b.2"]), 3));
-    assert_eq!(names(bench.table.list(UserId(3), "", None, 9)), (vec![], 0));
+    assert_eq!(listed(&bench, Scan::new(UserId(1), "", None, 9), 2), (owned(&["a", "b.1", "b.10", "b.2", "c"]), 5));
+    assert_eq!(listed(&bench, Scan::new(UserId(1), "b.", None, 2), 2), (owned(&["b.1", "b.10"]), 3));
+    assert_eq!(listed(&bench, Scan::new(UserId(1), "b.", Some("b.10"), 2), 2), (owned(&["b.2"]), 3));
+    assert_eq!(listed(&bench, Scan::new(UserId(3), "", None, 9), 2), (vec![], 0));
 }
 
 #[test]
