@@ -34,6 +34,7 @@ const CORE: [&str; 26] = [
     "lease/expiry.rs",
     "lease/mod.rs",
     "lease/name.rs",
+    "lease/scan.rs",
     "lease/table.rs",
     "mesh.rs",
     "metrics.rs",
