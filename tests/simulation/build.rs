@@ -15,7 +15,7 @@ use edits::{Edit, FOR_SIMULATION, INSPECTED};
 use faults::FAULTS;
 
 /// The files that ship, below `src/`: all that decides, nothing that touches the world.
-const CORE: [&str; 26] = [
+const CORE: [&str; 27] = [
     "fence.rs",
     "handoff.rs",
     "hub.rs",
