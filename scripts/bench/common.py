@@ -6,6 +6,7 @@ pid, whatever happens. What is compared takes turns, round by round, so that a s
 import os
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -47,6 +48,8 @@ class Bench:
 
     def __init__(self, directory=None):
         self.bin = build()
+        # A script that is told to end still ends its servers.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.work = tempfile.mkdtemp(prefix="octostore-bench-", dir=directory)
         self.servers = []
 
