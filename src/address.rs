@@ -40,6 +40,7 @@ pub fn client_behind<'a>(peer: IpAddr, trusted: &[IpAddr], forwarded_for: impl I
 /// An address, with or without a port.
 fn address_in(hop: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(hop).ok()?.trim();
+    let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|with_port| with_port.ip()));
     address.ok().map(|address| address.to_canonical())
 }
@@ -76,6 +77,7 @@ mod tests {
         assert_eq!(behind("10.0.0.1", &["203.0.113.5, 198.51.100.1"]), ip("198.51.100.1"), "the left one is made up");
         assert_eq!(behind("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), ip("198.51.100.1"), "a chain of two proxies");
         assert_eq!(behind("10.0.0.1", &["[2001:db8::1]:80"]), ip("2001:db8::1"));
+        assert_eq!(behind("10.0.0.1", &["[2001:db8::1]"]), ip("2001:db8::1"));
         assert_eq!(behind("10.0.0.1", &[]), ip("10.0.0.1"));
         assert_eq!(behind("10.0.0.1", &["198.51.100.1, nonsense"]), ip("10.0.0.1"));
     }

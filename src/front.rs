@@ -39,6 +39,7 @@ pub struct Front {
     writing: Cell<usize>,
     principals: RefCell<Principals>,
     failures: Arc<Failures>,
+    sign_ins: Arc<Failures>,
     trusted_proxies: Arc<[IpAddr]>,
     ids: RefCell<RequestIds>,
     date: RefCell<Rc<str>>,
@@ -62,6 +63,8 @@ pub struct Doors {
     pub desk: Desk,
     /// Who has failed.
     pub failures: Arc<Failures>,
+    /// Who begins and ends sign-ins, however they go.
+    pub sign_ins: Arc<Failures>,
     /// Whose word on addresses counts.
     pub trusted_proxies: Arc<[IpAddr]>,
 }
@@ -69,13 +72,14 @@ pub struct Doors {
 impl Front {
     /// The front of the worker that `ids` belongs to. `about` says what does not change of the server's health.
     pub fn new(hub: Rc<Hub>, doors: Doors, timeouts: Timeouts, ids: RequestIds, about: Health) -> Front {
-        let Doors { principals, sign_in, desk, failures, trusted_proxies } = doors;
+        let Doors { principals, sign_in, desk, failures, sign_ins, trusted_proxies } = doors;
         let front = Front {
             hub,
             timeouts,
             sign_in,
             desk,
             failures,
+            sign_ins,
             trusted_proxies,
             writing: Cell::new(0),
             principals: RefCell::new(principals),
@@ -139,8 +143,20 @@ impl Front {
         if error.code != "authentication_failed" {
             return error;
         }
-        let client = client_behind(peer, &self.trusted_proxies, request.fields.named("X-Forwarded-For"));
-        self.failures.count(now_ns, client).map_or(error, error::rate_limited)
+        self.failures.count(now_ns, self.client(request, peer)).map_or(error, error::rate_limited)
+    }
+
+    /// Counts one step of a sign-in of `peer`: nobody may crowd out the others.
+    ///
+    /// # Errors
+    /// Its address has made too many in this minute.
+    pub fn count_sign_in(&self, now_ns: u64, request: &Request<'_>, peer: IpAddr) -> Result<(), ApiError> {
+        let left_s = self.sign_ins.count(now_ns, self.client(request, peer));
+        left_s.map_or(Ok(()), |left_s| Err(error::too_many_sign_ins(left_s)))
+    }
+
+    fn client(&self, request: &Request<'_>, peer: IpAddr) -> IpAddr {
+        client_behind(peer, &self.trusted_proxies, request.fields.named("X-Forwarded-For"))
     }
 
     /// What an answer needs to be written at `now_ns`.

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::{io, thread};
 
 use crate::auth::{self, Arrival, GITHUB, GithubError, GithubUser, SignIn};
-use crate::clock::Duration;
+use crate::clock::{self, Duration};
 use crate::journal::{
     Account, AccountChange, AccountErrand, AccountOp, AccountRefusal, Errand, Intake, TokenHash, Whose,
 };
@@ -26,6 +26,8 @@ const ROTATIONS: usize = 256;
 /// Sign-ins that may wait for a thread, and the threads.
 const SIGN_INS: usize = 32;
 const SIGN_IN_THREADS: usize = 4;
+/// A sign-in that has waited so long for a thread is dropped: its browser has given up.
+const STALE_NS: u64 = 30_000_000_000;
 /// How long a core may take to hear of a change. Beyond it something is wrong, and the watchdog sees to it.
 const HEARING: Duration = Duration::from_secs(10);
 /// Accounts that may be made in one run of the server: the table of limits has so many places to spare.
@@ -37,7 +39,8 @@ pub struct Registrar {
     mesh: Arc<Mesh>,
     /// Accounts that there is a place for.
     places: usize,
-    one_at_a_time: Mutex<()>,
+    /// Held over a change, so that there is one at a time: how many accounts there are.
+    accounts: Mutex<usize>,
 }
 
 /// Why an account was not changed.
@@ -55,13 +58,13 @@ pub enum NotChanged {
 #[derive(Clone)]
 pub struct Desk {
     rotations: SyncSender<(TokenHash, ReturnAddress)>,
-    sign_ins: SyncSender<(Arrival, ReturnAddress)>,
+    sign_ins: SyncSender<((u64, Arrival), ReturnAddress)>,
 }
 
 impl Registrar {
-    /// A registrar for a server whose table of limits has so many places for accounts.
-    pub fn new(intake: Arc<Intake>, mesh: Arc<Mesh>, places: usize) -> Registrar {
-        Registrar { intake, mesh, places, one_at_a_time: Mutex::new(()) }
+    /// A registrar for a server with so many accounts, whose table of limits has so many places.
+    pub fn new(intake: Arc<Intake>, mesh: Arc<Mesh>, accounts: usize, places: usize) -> Registrar {
+        Registrar { intake, mesh, places, accounts: Mutex::new(accounts) }
     }
 
     /// Has an errand done, durably and on every core.
@@ -70,15 +73,15 @@ impl Registrar {
     /// It is refused, or cannot be done now.
     pub fn change(&self, errand: AccountErrand) -> Result<(Account, AccountChange), NotChanged> {
         // A panic ends the process, so nobody sees a lock that is poisoned.
-        let _turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if *accounts >= self.places && matches!(errand.what, AccountOp::SignIn { .. } | AccountOp::Add { .. }) {
+            tracing::error!("{NEW_ACCOUNTS} accounts were made since the start, no more fit; start the server again");
+            return Err(NotChanged::Unavailable);
+        }
         let (reply, answer) = sync_channel(1);
         self.intake.send(Errand::Account { errand, reply }).map_err(|_| NotChanged::Unavailable)?;
         let (account, change) = answer.recv().map_err(|_| NotChanged::Unavailable)?.map_err(NotChanged::Refused)?;
-        if account.id.0 as usize >= self.places {
-            // Durable, and of use after the next start; until then no core knows its token.
-            tracing::error!("more than {NEW_ACCOUNTS} accounts were made since the start; start the server again");
-            return Err(NotChanged::Unavailable);
-        }
+        *accounts = (*accounts).max(account.id.0 as usize + 1);
         self.tell_every_core(account.clone(), change.clone())?;
         Ok((account, change))
     }
@@ -131,7 +134,11 @@ impl Desk {
             let (queue, registrar, sign_in) = (queue.clone(), registrar.clone(), sign_in.clone());
             thread::Builder::new().name(format!("sign-in-{n}")).spawn(move || {
                 let sign_in = sign_in.expect("there are threads for it");
-                serve(&queue, |arrival, back: ReturnAddress| back.answer(registrar.sign_in(&sign_in, arrival)));
+                serve(&queue, |(since_ns, arrival), back: ReturnAddress| {
+                    if clock::now_ns().saturating_sub(since_ns) < STALE_NS {
+                        back.answer(registrar.sign_in(&sign_in, arrival));
+                    } // else it is dropped, and says that there was no time
+                });
             })?;
         }
         Ok(Desk { rotations, sign_ins })
@@ -145,7 +152,7 @@ impl Desk {
 
     /// A token for whom GitHub vouches.
     pub fn sign_in(&self, arrival: Arrival, back: ReturnAddress) {
-        let _ = self.sign_ins.try_send((arrival, back)); // as above
+        let _ = self.sign_ins.try_send(((clock::now_ns(), arrival), back)); // as above
     }
 }
 

@@ -66,6 +66,9 @@ fn whose(name: &str) -> Result<Whose, String> {
             check_name(name)?;
             Ok(Whose::Named { kind: CLI, external_id: name.to_owned() })
         }
+        Some((GITHUB, number)) if !number.parse::<u64>().is_ok_and(|n| n.to_string() == number) => {
+            Err(format!("{name:?}: a user of GitHub is named by GitHub's number, as github/4242"))
+        }
         Some((GITHUB, number)) => Ok(Whose::Named { kind: GITHUB, external_id: number.to_owned() }),
         Some(_) => Err(format!(
             "{name:?}: only users of `octostore user add` and of GitHub have tokens here; others' are in the configuration"

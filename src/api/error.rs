@@ -137,6 +137,12 @@ pub fn rate_limited(retry_after_s: u64) -> ApiError {
     .with("Retry-After", retry_after_s.to_string())
 }
 
+/// Too many sign-ins have been begun or ended from one address.
+pub fn too_many_sign_ins(retry_after_s: u64) -> ApiError {
+    ApiError::new(429, "rate_limited", "too many sign-ins come from your address; tokens that you have go on working")
+        .with("Retry-After", retry_after_s.to_string())
+}
+
 /// Nobody can sign in.
 pub fn no_sign_in() -> ApiError {
     ApiError::new(
@@ -159,8 +165,9 @@ pub fn upstream(details: &'static str) -> ApiError {
 
 /// Too many sign-ins or rotations are waiting, or the server is about to end.
 pub fn no_time_for_tokens() -> ApiError {
-    ApiError::new(503, "overloaded", "the server cannot issue a token just now; try again in some seconds")
-        .with("Retry-After", "5")
+    let details = "the server cannot issue a token just now; a sign-in must begin again at /auth/github, and a token that \
+                   was to be replaced may have been";
+    ApiError::new(503, "overloaded", details).with("Retry-After", "5")
 }
 
 /// The body is no JSON object.

@@ -57,6 +57,8 @@ pub enum GithubError {
 
 const BAD_CODE: GithubError =
     GithubError::Refused("GitHub does not accept the code: it was used before, or is too old; sign in again");
+const UNVERIFIED: GithubError =
+    GithubError::Refused("GitHub has not verified your e-mail address yet; do that there, and sign in again");
 const NO_ANSWER: GithubError = GithubError::Failed("GitHub cannot be reached, or takes too long; try again later");
 const ODD_ANSWER: GithubError = GithubError::Failed("GitHub's answer makes no sense; try again later");
 const NOT_OURS: GithubError = GithubError::Failed(
@@ -115,13 +117,9 @@ impl Github {
         let call = |request: HttpRequest| self.call(request).map(error_by_status);
         let answer = exchange.set_pkce_verifier(PkceCodeVerifier::new(verifier)).request(&call);
         let token = answer.map_err(|error| match error {
-            RequestTokenError::ServerResponse(answer) => match answer.error() {
-                BasicErrorResponseType::Extension(code) if code == "bad_verification_code" => BAD_CODE,
-                BasicErrorResponseType::InvalidGrant => BAD_CODE,
-                _ => NOT_OURS,
-            },
+            RequestTokenError::ServerResponse(answer) => refused_because(answer.error()),
             RequestTokenError::Request(error) => unreachable_because(&error),
-            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => ODD_ANSWER,
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => odd("an answer to a code that is none"),
         })?;
         self.whose(token.access_token().secret())
     }
@@ -133,13 +131,19 @@ impl Github {
             .body(Vec::new())
             .map_err(|_| ODD_ANSWER)?; // a token that fits in no header
         let answer = self.call(request).map_err(|error| unreachable_because(&error))?;
-        if answer.status() != 200 {
-            return Err(ODD_ANSWER);
+        match answer.status().as_u16() {
+            200 => {}
+            status @ (429 | 500..) => {
+                tracing::warn!("GitHub answers {status} to the question after a user");
+                return Err(NO_ANSWER);
+            }
+            status => return Err(odd(&format!("status {status} to the question after a user"))),
         }
-        let UserBody { id, login } = serde_json::from_slice(answer.body()).map_err(|_| ODD_ANSWER)?;
+        let user = serde_json::from_slice(answer.body());
+        let UserBody { id, login } = user.map_err(|_| odd("an answer that is no user"))?;
         let is_login = (1..=MAX_LOGIN_BYTES).contains(&login.len())
             && login.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'[' | b']'));
-        if is_login { Ok(GithubUser { id, login }) } else { Err(ODD_ANSWER) }
+        if is_login { Ok(GithubUser { id, login }) } else { Err(odd("a login that cannot be")) }
     }
 
     fn call(&self, request: HttpRequest) -> Result<HttpResponse, ureq::Error> {
@@ -155,6 +159,26 @@ fn error_by_status(mut answer: HttpResponse) -> HttpResponse {
         *answer.status_mut() = http::StatusCode::BAD_REQUEST;
     }
     answer
+}
+
+/// What is said of an error of the protocol (RFC 6749, 5.2, and GitHub's own). The log has it by name.
+fn refused_because(error: &BasicErrorResponseType) -> GithubError {
+    let BasicErrorResponseType::Extension(code) = error else {
+        tracing::warn!("GitHub refuses a code: {error}");
+        return if *error == BasicErrorResponseType::InvalidGrant { BAD_CODE } else { NOT_OURS };
+    };
+    tracing::warn!("GitHub refuses a code: {}", code.escape_debug());
+    match code.as_str() {
+        "bad_verification_code" => BAD_CODE,
+        "incorrect_client_credentials" | "redirect_uri_mismatch" => NOT_OURS,
+        "unverified_user_email" => UNVERIFIED,
+        _ => ODD_ANSWER,
+    }
+}
+
+fn odd(what: &str) -> GithubError {
+    tracing::warn!("GitHub makes no sense: {what}");
+    ODD_ANSWER
 }
 
 fn unreachable_because(error: &ureq::Error) -> GithubError {

@@ -18,7 +18,7 @@ mod private_file;
 mod sign_in;
 mod static_tokens;
 
-pub use failures::Failures;
+pub use failures::{Failures, MAX_FAILURES, MAX_SIGN_IN_STEPS};
 pub use github::{GithubError, GithubUser};
 pub use local_token::{NewLocalToken, local_token_path};
 pub use principals::{Principal, Principals};

@@ -58,7 +58,9 @@ impl Principals {
                 *user = Some(account.id);
             }
         }
-        let tokens = HashTable::with_capacity(credentials.len() + stored.len());
+        // Room for a quarter more, so that a large table hardly ever grows while requests wait.
+        let known = credentials.len() + stored.len();
+        let tokens = HashTable::with_capacity(known + known / 4);
         let mut principals = Principals { tokens, public_ids };
         stored.iter().for_each(|(token, user)| principals.insert(*token, *user));
         for Credential { kind, external_id, token_hash } in credentials {

@@ -6,8 +6,8 @@
 //! end up in their account. The cookie is a browser's, not a sign-in's: whoever clicks twice can finish either.
 //!
 //! Any core may get the browser back, so this is behind a mutex: it is locked once a sign-in, never for a lock's
-//! request. At most [`MAX_BEGUN`] are kept; one more drops the oldest, so a flood can make people
-//! click again, and no more than that.
+//! request. At most [`MAX_BEGUN`] are kept; one more drops the oldest, and an
+//! address has so few steps a minute (`failures.rs`) that it takes several to make other people click again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use subtle::ConstantTimeEq;
 
 use super::github::{Github, GithubError, GithubUser};
-use super::{AuthError, hash_of, random_token};
+use super::{AuthError, MAX_SIGN_IN_STEPS, hash_of, random_token};
 use crate::config::GithubSettings;
 use crate::journal::TokenHash;
 
@@ -23,6 +23,8 @@ use crate::journal::TokenHash;
 const MAX_BEGUN: usize = 10_000;
 /// How long a browser may take to come back.
 const STATE_LIVES_S: u64 = 600;
+// One address alone can push out nobody's.
+const _: () = assert!(MAX_SIGN_IN_STEPS as u64 * STATE_LIVES_S / 60 < MAX_BEGUN as u64);
 /// Bytes of a state, of a cookie: 32 random bytes in base64url.
 const SECRET_BYTES: usize = 43;
 /// The longest code that is passed on.

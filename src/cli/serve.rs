@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use super::notify::Manager;
 use super::watch::{self, Watch};
 use crate::admin::{self, Office};
-use crate::auth::{self, Credential, NewLocalToken, Principals, SignIn};
+use crate::auth::{self, Credential, Failures, MAX_FAILURES, MAX_SIGN_IN_STEPS, NewLocalToken, Principals, SignIn};
 use crate::clock::{self, Duration};
 use crate::config::{Config, Driver};
 use crate::database_lock::DatabaseLock;
@@ -84,7 +84,12 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let principals = principals(&mut journal, &gathered.credentials)?;
 
     let shared = share(&config, &recovered, principals.account_places() + NEW_ACCOUNTS)?;
-    let registrar = Registrar::new(shared.intake.clone(), shared.mesh.clone(), shared.quota.places());
+    let registrar = Registrar::new(
+        shared.intake.clone(),
+        shared.mesh.clone(),
+        shared.quota.places() - NEW_ACCOUNTS,
+        shared.quota.places(),
+    );
     let registrar = Arc::new(registrar);
     let doors = doors(&config, principals, registrar.clone())?;
     let (events, inbox) = channel();
@@ -122,7 +127,7 @@ fn show(NewLocalToken { token, path, replaces }: &NewLocalToken) -> io::Result<(
     writeln!(out, "\n  Your token (user `local`): {}", token.reveal())?;
     writeln!(out, "  It is kept in {}, readable by you alone.", path.display())?;
     if *replaces {
-        writeln!(out, "  The file was missing, so this token is a new one: an earlier one works no longer.")?;
+        writeln!(out, "  There was a database but no such file: a token that was in it before works no longer.")?;
     }
     writeln!(out)?;
     out.flush()
@@ -140,7 +145,8 @@ fn doors(config: &Config, principals: Principals, registrar: Arc<Registrar>) -> 
         principals,
         desk: Desk::open(registrar, sign_in.clone())?,
         sign_in,
-        failures: Arc::default(),
+        failures: Arc::new(Failures::new(MAX_FAILURES)),
+        sign_ins: Arc::new(Failures::new(MAX_SIGN_IN_STEPS)),
         trusted_proxies: config.trusted_proxies.clone().into(),
     })
 }

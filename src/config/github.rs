@@ -73,15 +73,17 @@ impl Said {
 fn url_or(said: Option<Setting>, default: &str) -> Result<String, ConfigError> {
     match said {
         None => Ok(default.to_owned()),
-        Some(said) => said.parsed(URL_WANTED, |text| safe_url(text).map(|_| text.to_owned())),
+        Some(said) => {
+            said.parsed(URL_WANTED, |text| safe_url(text).map(|url| url.as_str().trim_end_matches('/').to_owned()))
+        }
     }
 }
 
 fn redirect_uri_in(text: &str) -> Option<String> {
-    safe_url(text).filter(|url| url.path() == CALLBACK_PATH).map(|_| text.to_owned())
+    safe_url(text).filter(|url| url.path() == CALLBACK_PATH).map(String::from)
 }
 
-/// A URL that secrets may be sent to.
+/// A URL that secrets may be sent to. What is kept of it is what was parsed, not what was typed: they may differ.
 fn safe_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_loopback = match url.host()? {

@@ -234,6 +234,8 @@ fn github_is_set_up_whole_or_not_at_all() {
     let github =
         |extra: &[(&str, &str)]| config(&[], &[&app, extra].concat()).map(|config| config.tokens.github.unwrap());
     let settings = github(&[]).unwrap();
+    let odd = github(&[("GITHUB_REDIRECT_URI", " HTTPS://Locks.example.com/auth/github/callback\r")]).unwrap();
+    assert_eq!(odd.redirect_uri.as_deref(), Some("https://locks.example.com/auth/github/callback"));
     assert_eq!((settings.url.as_str(), settings.api_url.as_str()), ("https://github.com", "https://api.github.com"));
     assert!(!format!("{settings:?}").contains("s3cret"));
     assert_eq!(config(&[], &[]).unwrap().tokens.github, None);

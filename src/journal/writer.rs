@@ -221,6 +221,7 @@ impl<J: Journal> Writer<J> {
                     Err(refusal) => Err(refusal),
                 };
                 let _ = reply.try_send(answer); // whoever asked may have gone
+                self.journal.tidy()?;
             }
         }
         Ok(None)

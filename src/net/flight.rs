@@ -72,11 +72,11 @@ impl Flight {
             Ok(Call::Health) => Stage::Health(None),
             Ok(Call::Page(answer)) => Stage::Page(answer),
             Ok(Call::Rotate(presented)) => Stage::Token(Box::new(Issuing::rotation(presented))),
-            Ok(Call::BeginSignIn) => match issuing::departure(front, now_ns, request) {
+            Ok(Call::BeginSignIn) => match issuing::departure(front, now_ns, request, peer) {
                 Ok(answer) => Stage::Page(answer),
                 Err(error) => Stage::Failed(error),
             },
-            Ok(Call::FinishSignIn(returned)) => match Issuing::arrival(front, now_ns, request, returned) {
+            Ok(Call::FinishSignIn(returned)) => match Issuing::arrival(front, now_ns, request, peer, returned) {
                 Ok(issuing) => Stage::Token(Box::new(issuing)),
                 Err(error) => Stage::Failed(error),
             },

@@ -1,5 +1,7 @@
 //! A request for a token on its way: through the desk to the registrar, perhaps by way of GitHub, and back.
 
+use std::net::IpAddr;
+
 use crate::api::Answer;
 use crate::api::error::{self, ApiError};
 use crate::api::sign_in::{self, Returned};
@@ -28,8 +30,9 @@ enum Asked {
 ///
 /// # Errors
 /// This server does not know GitHub, or cannot do it now.
-pub fn departure(front: &Front, now_ns: u64, request: &Request<'_>) -> Result<Answer, ApiError> {
+pub fn departure(front: &Front, now_ns: u64, request: &Request<'_>, peer: IpAddr) -> Result<Answer, ApiError> {
     let sign_in = front.sign_in.as_ref().ok_or_else(error::no_sign_in)?;
+    front.count_sign_in(now_ns, request, peer)?;
     let departure = sign_in.begin(now_ns, request.fields.named("Cookie")).map_err(|error| {
         tracing::error!("nobody can sign in: {error}");
         error::no_time_for_tokens()
@@ -52,10 +55,12 @@ impl Issuing {
         front: &Front,
         now_ns: u64,
         request: &Request<'_>,
+        peer: IpAddr,
         returned: Result<Returned, ApiError>,
     ) -> Result<Issuing, ApiError> {
         let sign_in = front.sign_in.as_ref().ok_or_else(error::no_sign_in)?;
-        let arrival = returned.and_then(|Returned { code, state }| {
+        let counted = front.count_sign_in(now_ns, request, peer);
+        let arrival = counted.and(returned).and_then(|Returned { code, state }| {
             let cookies = request.fields.named("Cookie");
             sign_in.arrive(now_ns, &code, &state, cookies).map_err(error::sign_in_refused)
         });

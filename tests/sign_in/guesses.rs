@@ -3,11 +3,27 @@
 use serde_json::json;
 
 use crate::common::{Connection, Driver, Options, Response, Server, request};
+use crate::github::Github;
+use crate::visitor::{Visitor, sign_in};
 
 crate::both_drivers! {
     after_a_hundred_failures_an_address_is_told_to_wait_but_a_valid_token_is_not,
     what_anybody_says_of_other_addresses_is_not_believed,
     a_trusted_proxy_is_believed_and_what_its_clients_made_up_is_not,
+    one_address_cannot_crowd_out_the_sign_ins_of_others,
+}
+
+fn one_address_cannot_crowd_out_the_sign_ins_of_others(driver: Driver) {
+    let github = Github::start();
+    let server = Server::start(github.options(driver).args(&["--trusted-proxy", "127.0.0.1"]));
+    let mut greedy = Visitor::new(server.address);
+    let crowd: &[(&str, &str)] = &[("X-Forwarded-For", "192.0.2.1")];
+    let begun = (0..1000).take_while(|_| greedy.get("/auth/github", crowd).status == 302).count();
+    assert_eq!(begun, 300);
+    let refused = greedy.get("/auth/github", crowd);
+    refused.refused(429, "rate_limited");
+    assert!(refused.header("retry-after").is_some());
+    sign_in(&server, &github).user(&server).grant("job", json!({}));
 }
 
 #[track_caller]

@@ -12,6 +12,7 @@ use crate::visitor::{Issued, sign_in};
 crate::both_drivers! {
     the_token_presented_is_replaced_and_locks_stay_with_their_user,
     other_tokens_of_the_user_go_on,
+    a_new_token_counts_on_every_connection_as_soon_as_it_is_told,
     under_load_no_core_accepts_the_old_token_after_the_answer,
     what_follows_in_a_pipeline_is_judged_after_the_rotation,
     of_two_who_rotate_one_token_at_once_one_gets_a_new_one,
@@ -89,12 +90,30 @@ fn under_load_no_core_accepts_the_old_token_after_the_answer(driver: Driver) {
         tokens.replaced.store(n + 1, Ordering::SeqCst);
     }
     tokens.stop.store(true, Ordering::SeqCst);
+    // The newest one counts on every core, and the one before it on none.
+    for _ in 0..16 {
+        assert_eq!(User::connect(server.address, &user.token).get("/locks/a").status, 200);
+    }
     let (mut accepted, mut refused) = (0, 0);
     for client in clients {
         let (a, r) = client.join().expect("no token was accepted after it was replaced");
         (accepted, refused) = (accepted + a, refused + r);
     }
     assert!(accepted > 0 && refused > 0, "the load saw both: {accepted} accepted, {refused} refused");
+}
+
+fn a_new_token_counts_on_every_connection_as_soon_as_it_is_told(driver: Driver) {
+    let (server, _github, first) = signed_in(driver, 4);
+    let mut user = first.user(&server);
+    let mut others: Vec<User> = (0..24).map(|_| User::connect(server.address, &first.token)).collect();
+    for _ in 0..10 {
+        let new = rotate(&mut user);
+        user.token.clone_from(&new.token);
+        for other in &mut others {
+            other.token.clone_from(&new.token);
+            assert_eq!(other.get("/locks/a").status, 200);
+        }
+    }
 }
 
 /// Presents the newest token and the one before it, by turns; counts what was accepted and what was refused.

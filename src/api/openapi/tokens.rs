@@ -23,7 +23,7 @@ fn begin() -> Operation {
         summary: "Sign in with GitHub",
         description: "For a browser: sends it to GitHub, with a state that counts once, from this browser, within ten minutes.",
         answers: vec![(302, away)],
-        errors: vec![error::no_sign_in(), error::no_time_for_tokens()],
+        errors: vec![error::no_sign_in(), error::too_many_sign_ins(42), error::no_time_for_tokens()],
         ..for_everybody("/auth/github")
     }
 }
@@ -49,6 +49,7 @@ fn finish() -> Operation {
         has_pages: true,
         errors: vec![
             error::no_sign_in(),
+            error::too_many_sign_ins(42),
             error::bad_query("the code parameter is missing; begin at /auth/github"),
             error::sign_in_refused("you did not allow it at GitHub; sign in again"),
             error::upstream("GitHub cannot be reached, or takes too long; try again later"),
