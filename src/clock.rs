@@ -18,6 +18,11 @@ pub fn wall_ns() -> u64 {
     ns(clock_gettime(ClockId::Realtime))
 }
 
+/// CPU time of this process so far, user and system, in nanoseconds.
+pub fn process_cpu_ns() -> u64 {
+    ns(clock_gettime(ClockId::ProcessCPUTime))
+}
+
 fn ns(t: Timespec) -> u64 {
     // Neither clock is before its zero on a machine that runs us; a wall clock set before 1970 shows as 1970.
     u64::try_from(t.tv_sec).map_or(0, |s| s * 1_000_000_000 + t.tv_nsec as u64)

@@ -9,11 +9,13 @@
 //! a value that may hold a secret is never repeated.
 
 mod commands;
+mod monitoring;
 
 pub use commands::{
-    BackupArgs, CheckArgs, CompletionsArgs, DatabaseArg, DumpArgs, HealthArgs, ManArgs, RestoreArgs, Shell, UserArgs,
-    UserCommand,
+    BackupArgs, CheckArgs, CompletionsArgs, DatabaseArg, DumpArgs, HealthArgs, ManArgs, RestoreArgs, Shell, StatusArgs,
+    UserArgs, UserCommand,
 };
+pub use monitoring::{MetricsAccess, MetricsToken, Monitoring, MonitoringArgs};
 
 mod github;
 
@@ -63,6 +65,9 @@ pub enum Command {
     /// Print the locks of a running or stopped server as JSON
     #[command(next_line_help = true, after_help = DUMP_HELP)]
     Dump(DumpArgs),
+    /// Show the figures of a running server, refreshed in place
+    #[command(next_line_help = true, after_help = STATUS_HELP)]
+    Status(StatusArgs),
     /// Add, list and remove users, and replace their tokens
     #[command(after_help = USER_HELP)]
     User(UserArgs),
@@ -76,6 +81,10 @@ pub enum Command {
     #[command(next_line_help = true)]
     Man(ManArgs),
 }
+
+const STATUS_HELP: &str = "\
+Rates and times are those since the last refresh; with --once, since the start
+of the server. q or Ctrl-C ends it. Without a terminal it prints once.";
 
 const BACKUP_HELP: &str = "\
 The server goes on meanwhile. FILE is one SQLite database, for its owner only:
@@ -191,6 +200,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", help_heading = "Connections", verbatim_doc_comment)]
     pub write_timeout: Option<OsString>,
 
+    /// What watches the server.
+    #[command(flatten)]
+    pub monitoring: MonitoringArgs,
+
     /// How log lines look on stderr: text or json
     /// [env: OCTOSTORE_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Log", verbatim_doc_comment)]
@@ -225,6 +238,8 @@ pub struct Config {
     pub max_connections_per_address: u32,
     /// How long a connection may take for what.
     pub timeouts: Timeouts,
+    /// What watches the server.
+    pub monitoring: Monitoring,
     /// What is logged, and how.
     pub log: LogSettings,
 }
@@ -343,7 +358,9 @@ impl Config {
                 .parsed("auto, io-uring or epoll", driver_named)?,
             tokens: TokenSources {
                 // No flag for this one: the list of processes would show it.
-                inline: optional(&None, "", "STATIC_TOKENS").map(Setting::secret).transpose()?,
+                inline: optional(&None, "", "STATIC_TOKENS")
+                    .map(|it| it.secret("name:token,name:token,... in ASCII"))
+                    .transpose()?,
                 file: optional(&args.static_tokens_file, "--static-tokens-file", "STATIC_TOKENS_FILE")
                     .map(Setting::file)
                     .transpose()?,
@@ -368,6 +385,7 @@ impl Config {
                 idle_timeout_ms: idle.seconds_as_ms()?,
                 write_timeout_ms: write.seconds_as_ms()?,
             },
+            monitoring: Monitoring::new(&args.monitoring, &optional)?,
             log: LogSettings {
                 format: setting(&args.log_format, "--log-format", "OCTOSTORE_LOG_FORMAT", "text")
                     .parsed("text or json", log_format_named)?,
@@ -442,8 +460,7 @@ impl Setting {
         }
     }
 
-    fn secret(self) -> Result<Secret, ConfigError> {
-        let wanted = "name:token,name:token,... in ASCII";
+    fn secret(self, wanted: &'static str) -> Result<Secret, ConfigError> {
         let refused = |_| ConfigError { name: self.name, shown: "no text".into(), wanted };
         self.value.into_string().map(Secret).map_err(refused)
     }

@@ -9,13 +9,17 @@ use crate::address::client_behind;
 use crate::api::View;
 use crate::api::error::{self, ApiError};
 use crate::api::health::Health;
+use crate::api::metrics::Access;
 use crate::auth::{Failures, Principals, SignIn};
 use crate::clock;
 use crate::config::Timeouts;
 use crate::http::{Request, RequestId, RequestIds, http_date};
 use crate::hub::Hub;
 use crate::mesh::AccountNews;
+use crate::metrics::{Registry, WorkerMetrics};
 use crate::registrar::Desk;
+use crate::sync::CachePadded;
+use crate::vitals::Vitals;
 
 /// While more bytes than this are being written, no more lists are made: theirs are the answers that can be large.
 const WRITING_BYTES: usize = 32 << 20;
@@ -24,6 +28,30 @@ const WRITING_BYTES: usize = 32 << 20;
 const SPARES: usize = 512;
 const SPARE_BYTES: usize = 16 << 10;
 const BUFFER_BYTES: usize = 512;
+/// Answers of one turn that share a look at the clock, for their metrics: some microseconds' worth.
+const CLOCK_USES: u32 = 8;
+
+/// What a front needs to count, and to tell how the server is.
+pub struct Watch {
+    /// The worker's own counters.
+    pub metrics: Arc<CachePadded<WorkerMetrics>>,
+    /// Everything that has figures to tell.
+    pub registry: Registry,
+    /// Who may see them.
+    pub access: Arc<Access>,
+    /// The signs of life of all workers and of the journal.
+    pub vitals: Arc<Vitals>,
+}
+
+/// A look at the clock that may be used again.
+#[derive(Clone, Copy, Default)]
+struct AboutNow {
+    ns: u64,
+    /// The turn in which it was.
+    turn: u64,
+    /// How often it may still be used.
+    uses: u32,
+}
 
 /// One worker's side towards its clients.
 pub struct Front {
@@ -35,6 +63,8 @@ pub struct Front {
     pub sign_in: Option<Arc<SignIn>>,
     /// Where requests for tokens go.
     pub desk: Desk,
+    /// What is counted.
+    pub watch: Watch,
     /// Bytes that are being written, to all clients together.
     writing: Cell<usize>,
     principals: RefCell<Principals>,
@@ -46,6 +76,7 @@ pub struct Front {
     /// The wall clock less the clock of the deadlines, wrapping; a few milliseconds old.
     wall_offset_ns: Cell<u64>,
     now_ns: Cell<u64>,
+    about_now: Cell<AboutNow>,
     date_s: Cell<u64>,
     about: Health,
     started_ns: u64,
@@ -71,11 +102,12 @@ pub struct Doors {
 
 impl Front {
     /// The front of the worker that `ids` belongs to. `about` says what does not change of the server's health.
-    pub fn new(hub: Rc<Hub>, doors: Doors, timeouts: Timeouts, ids: RequestIds, about: Health) -> Front {
+    pub fn new(hub: Rc<Hub>, doors: Doors, timeouts: Timeouts, watch: Watch, ids: RequestIds, about: Health) -> Front {
         let Doors { principals, sign_in, desk, failures, sign_ins, trusted_proxies } = doors;
         let front = Front {
             hub,
             timeouts,
+            watch,
             sign_in,
             desk,
             failures,
@@ -87,6 +119,7 @@ impl Front {
             date: RefCell::new(Rc::from("")),
             wall_offset_ns: Cell::new(0),
             now_ns: Cell::new(0),
+            about_now: Cell::default(),
             date_s: Cell::new(u64::MAX),
             about,
             started_ns: clock::now_ns(),
@@ -105,6 +138,23 @@ impl Front {
         if self.date_s.replace(wall_s) != wall_s {
             self.date.replace(http_date(wall_s).into());
         }
+    }
+
+    /// Now. Deadlines of leases rest on it.
+    pub fn read_the_clock(&self) -> u64 {
+        let now_ns = clock::now_ns();
+        self.about_now.set(AboutNow { ns: now_ns, turn: self.hub.turns(), uses: CLOCK_USES });
+        now_ns
+    }
+
+    /// Now, as of the last look at the clock in this turn: for metrics, so that answers that go out together share a look.
+    pub fn about_now_ns(&self) -> u64 {
+        let AboutNow { ns, turn, uses } = self.about_now.get();
+        if uses == 0 || turn != self.hub.turns() {
+            return self.read_the_clock();
+        }
+        self.about_now.set(AboutNow { ns, turn, uses: uses - 1 });
+        ns
     }
 
     /// Now, some milliseconds old: for the deadlines of connections, never for one of a lease.
@@ -138,6 +188,21 @@ impl Front {
         let _ = news.heard.send(()); // whoever waited may have given up
     }
 
+    /// The address of the client that a request of `peer` comes from.
+    pub fn client(&self, request: &Request<'_>, peer: IpAddr) -> IpAddr {
+        client_behind(peer, &self.trusted_proxies, request.fields.named("X-Forwarded-For"))
+    }
+
+    /// Whether a request comes from a client on this machine: over the loopback, and from no proxy there that says so or is
+    /// known. One that says nothing cannot be told from a client.
+    pub fn is_local(&self, request: &Request<'_>, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let forwarded = ["X-Forwarded-For", "Forwarded", "Via"];
+        peer.is_loopback()
+            && !self.trusted_proxies.contains(&peer)
+            && forwarded.iter().all(|name| request.fields.named(name).next().is_none())
+    }
+
     /// The error as `peer` is told it: who presents too many tokens that are nobody's is told 429.
     pub fn counted(&self, now_ns: u64, error: ApiError, request: &Request<'_>, peer: IpAddr) -> ApiError {
         if error.code != "authentication_failed" {
@@ -153,10 +218,6 @@ impl Front {
     pub fn count_sign_in(&self, now_ns: u64, request: &Request<'_>, peer: IpAddr) -> Result<(), ApiError> {
         let left_s = self.sign_ins.count(now_ns, self.client(request, peer));
         left_s.map_or(Ok(()), |left_s| Err(error::too_many_sign_ins(left_s)))
-    }
-
-    fn client(&self, request: &Request<'_>, peer: IpAddr) -> IpAddr {
-        client_behind(peer, &self.trusted_proxies, request.fields.named("X-Forwarded-For"))
     }
 
     /// What an answer needs to be written at `now_ns`.

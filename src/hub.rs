@@ -27,6 +27,7 @@ use crate::handoff::Gate;
 use crate::journal::Intake;
 use crate::lease::{Command, Scan, Seq, UserId};
 use crate::mesh::{AccountNews, Answer, Answered, Ask, Control, Mesh, OUTSTANDING, Query, ReturnAddress, What};
+use crate::metrics::{Moment, WorkerFigures};
 use crate::shard::{Overloaded, Shard};
 use crate::tickets::{Ticket, Tickets};
 
@@ -63,6 +64,15 @@ pub struct Hub {
     /// What has become of accounts, and the task that acts on it.
     news: RefCell<VecDeque<Arc<AccountNews>>>,
     news_reader: Cell<Option<Waker>>,
+    tally: Tally,
+}
+
+/// What the hub counts, for the ticker to publish.
+#[derive(Default)]
+struct Tally {
+    handoffs: Cell<u64>,
+    outstanding_full: Cell<u64>,
+    batch_full: Cell<u64>,
 }
 
 /// How long a task has been going without a pause. On epoll an operation that is ready ends at once, without going
@@ -75,8 +85,23 @@ pub struct Pace {
 
 /// An answer on its way to a connection.
 pub struct Pending {
-    owner: usize,
+    owner: u16,
+    /// It had to wait for a commit.
+    waited: bool,
+    /// When it was applied.
+    applied: Moment,
     state: State,
+}
+
+impl Pending {
+    fn new(owner: usize, applied_ns: u64, state: State) -> Pending {
+        Pending { owner: owner as u16, waited: false, applied: Moment::at(applied_ns), state }
+    }
+
+    /// How long it has waited for a commit, if it had to, now that it is settled.
+    pub fn commit_wait_ns(&self, now_ns: u64) -> Option<u64> {
+        self.waited.then(|| self.applied.ns_until(now_ns))
+    }
 }
 
 /// Why there is no answer.
@@ -98,6 +123,7 @@ enum State {
 #[derive(Default)]
 struct Parcel {
     answer: Cell<Option<Answered>>,
+    applied_ns: Cell<u64>,
     waiter: Cell<Option<Waker>>,
 }
 
@@ -157,6 +183,7 @@ impl Hub {
             resting: RefCell::default(),
             news: RefCell::default(),
             news_reader: Cell::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -170,9 +197,12 @@ impl Hub {
         }
         let state = match self.shard.borrow_mut().handle(now_ns, command) {
             Ok(reply) => State::Here(Answered::Lock(Ok(reply))),
-            Err(Overloaded) => State::Refused,
+            Err(Overloaded) => {
+                add_one(&self.tally.batch_full);
+                State::Refused
+            }
         };
-        Pending { owner, state }
+        Pending::new(owner, now_ns, state)
     }
 
     /// Asks every core for its share of a list.
@@ -187,7 +217,7 @@ impl Hub {
                 Some(answered) => State::Here(answered),
                 None => State::Away(parcel),
             };
-            Pending { owner, state }
+            Pending::new(owner, 0, state)
         };
         (0..self.mesh.cores()).map(share).collect()
     }
@@ -197,10 +227,11 @@ impl Hub {
         self.begin_turn();
         let parcel = Rc::new(Parcel::default());
         let Ok(ticket) = self.tickets.borrow_mut().open(parcel.clone()) else {
-            return Pending { owner: self.core, state: State::Refused };
+            add_one(&self.tally.outstanding_full);
+            return Pending::new(self.core, 0, State::Refused);
         };
         send(ReturnAddress::new(self.mesh.clone(), self.core, ticket));
-        Pending { owner: self.core, state: State::Away(parcel) }
+        Pending::new(self.core, 0, State::Away(parcel))
     }
 
     /// The next change of an account. For the one task that acts on them.
@@ -237,11 +268,14 @@ impl Hub {
             return Some(Err(Unavailable::JournalFailed));
         }
         if let State::Away(parcel) = &pending.state {
-            pending.state = State::Here(parcel.answer.take()?);
+            let answer = parcel.answer.take()?;
+            pending.applied = Moment::at(parcel.applied_ns.get());
+            pending.state = State::Here(answer);
         }
         match &pending.state {
             State::Here(Answered::Lock(Err(Overloaded))) | State::Refused => return Some(Err(Unavailable::Overloaded)),
-            State::Here(answered) if answered.rests_on() > self.intake.watermark(pending.owner).durable() => {
+            State::Here(answered) if answered.rests_on() > self.intake.watermark(pending.owner.into()).durable() => {
+                pending.waited = true;
                 return None;
             }
             _ => {}
@@ -257,7 +291,7 @@ impl Hub {
     pub fn wake_when_settled(&self, pending: &Pending, waker: &Waker) {
         match &pending.state {
             State::Away(parcel) => parcel.waiter.set(Some(waker.clone())),
-            State::Here(answered) => self.hold(pending.owner, answered.rests_on(), waker),
+            State::Here(answered) => self.hold(pending.owner.into(), answered.rests_on(), waker),
             State::Refused | State::Taken => unreachable!("nobody waits for what is settled"),
         }
     }
@@ -365,6 +399,11 @@ impl Hub {
         }
     }
 
+    /// How many turns have ended.
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
+    }
+
     /// Whether the server is shutting down.
     pub fn is_draining(&self) -> bool {
         self.draining.get()
@@ -373,6 +412,18 @@ impl Hub {
     /// Whether the journal has failed, so that nothing can be acknowledged any more.
     pub fn has_failed(&self) -> bool {
         self.intake.has_failed()
+    }
+
+    /// What this core has done, and holds.
+    pub fn figures(&self) -> WorkerFigures {
+        let shard = self.shard.borrow();
+        WorkerFigures {
+            held: shard.held() as u64,
+            expired: shard.expired(),
+            handoffs: self.tally.handoffs.get(),
+            outstanding_full: self.tally.outstanding_full.get(),
+            batch_full: self.tally.batch_full.get(),
+        }
     }
 
     /// How many cores there are.
@@ -387,12 +438,14 @@ impl Hub {
     fn ask(&self, owner: usize, user: UserId, what: What) -> Pending {
         let parcel = Rc::new(Parcel::default());
         let Ok(ticket) = self.tickets.borrow_mut().open(parcel.clone()) else {
-            return Pending { owner, state: State::Refused };
+            add_one(&self.tally.outstanding_full);
+            return Pending::new(owner, 0, State::Refused);
         };
         let ask = Ask { ticket, origin: self.core as u16, user, what };
         let state = match self.mesh.inbox(owner).post_ask(ask) {
             Ok(()) => {
                 self.turn.posted.set(self.turn.posted.get() | 1 << owner);
+                add_one(&self.tally.handoffs);
                 State::Away(parcel)
             }
             Err(ask) => {
@@ -400,7 +453,7 @@ impl Hub {
                 State::Refused
             }
         };
-        Pending { owner, state }
+        Pending::new(owner, 0, state)
     }
 
     /// Takes what has arrived; true if asks remain.
@@ -417,9 +470,10 @@ impl Hub {
                 }
             }
         }
-        while let Some(Answer { ticket, body, .. }) = inbox.take_answer() {
+        while let Some(Answer { ticket, applied_ns, body }) = inbox.take_answer() {
             // If its client has gone the parcel is ours alone, and goes with the answer.
             let parcel = self.tickets.borrow_mut().settle(ticket);
+            parcel.applied_ns.set(applied_ns);
             self.deliver(&parcel, body);
         }
         for _ in 0..ASKS_PER_TURN {
@@ -430,23 +484,29 @@ impl Hub {
     }
 
     fn serve(&self, Ask { ticket, origin, user, what }: Ask) {
+        let mut applied_ns = 0;
         let body = match what {
             What::Lock { name, op } => {
                 // Read after the ask was taken: a deadline rests on it.
                 let now_ns = clock::now_ns();
                 let command = Command { user, name: &name, op: op.map(|metadata| &**metadata) };
-                Answered::Lock(self.shard.borrow_mut().handle(now_ns, &command))
+                applied_ns = now_ns;
+                let handled = self.shard.borrow_mut().handle(now_ns, &command);
+                if handled.is_err() {
+                    add_one(&self.tally.batch_full);
+                }
+                Answered::Lock(handled)
             }
             What::List(query) => match self.list(user, &query, Asker::Away { ticket, origin }) {
                 Some(body) => body,
                 None => return,
             },
         };
-        self.post(origin, ticket, body);
+        self.post(origin, ticket, applied_ns, body);
     }
 
-    fn post(&self, origin: u16, ticket: Ticket, body: Answered) {
-        self.mesh.inbox(origin.into()).post_answer(Answer { ticket, body });
+    fn post(&self, origin: u16, ticket: Ticket, applied_ns: u64, body: Answered) {
+        self.mesh.inbox(origin.into()).post_answer(Answer { ticket, applied_ns, body });
         self.turn.posted.set(self.turn.posted.get() | 1 << origin);
     }
 
@@ -478,7 +538,7 @@ impl Hub {
             (_, Asker::Here(parcel)) if Rc::strong_count(parcel) == 1 => {}
             (None, _) => return true,
             (Some(page), Asker::Here(parcel)) => self.deliver(parcel, Answered::List(page)),
-            (Some(page), Asker::Away { ticket, origin }) => self.post(*origin, *ticket, Answered::List(page)),
+            (Some(page), Asker::Away { ticket, origin }) => self.post(*origin, *ticket, 0, Answered::List(page)),
         }
         scans.pop_front();
         !scans.is_empty()
@@ -559,6 +619,10 @@ impl Hub {
         self.turn.woke.set(true);
         waiter.wake_by_ref();
     }
+}
+
+fn add_one(count: &Cell<u64>) {
+    count.set(count.get() + 1);
 }
 
 #[cfg(test)]

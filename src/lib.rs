@@ -48,6 +48,7 @@ pub mod watermark;
 pub mod address;
 pub mod clock;
 pub mod metrics;
+pub mod process;
 pub mod sync;
 pub mod vitals;
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::handoff::{Inbox, Mail};
 use crate::journal::{Account, AccountChange, Workers};
 use crate::lease::{Command, LockName, Op, Reply, Seq, UserId};
+use crate::metrics::{self, Source};
 use crate::shard::{Overloaded, Page};
 use crate::sync::{Arc, Bell};
 use crate::tickets::Ticket;
@@ -66,6 +67,8 @@ pub struct Query {
 pub struct Answer {
     /// Of the ask.
     pub ticket: Ticket,
+    /// When it was applied, on the clock of the deadlines.
+    pub applied_ns: u64,
     /// What the owner says.
     pub body: Answered,
 }
@@ -221,7 +224,7 @@ impl ReturnAddress {
     fn post(&mut self, token: Result<Issued, NotIssued>) {
         if let Some(ticket) = self.ticket.take() {
             let inbox = self.mesh.inbox(self.origin);
-            inbox.post_answer(Answer { ticket, body: Answered::Token(Box::new(token)) });
+            inbox.post_answer(Answer { ticket, applied_ns: 0, body: Answered::Token(Box::new(token)) });
             inbox.gate().knock();
         }
     }
@@ -242,6 +245,28 @@ impl fmt::Debug for ReturnAddress {
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Issued(a token of {}, hidden)", self.public_id)
+    }
+}
+
+impl Source for Mesh {
+    fn collect(&self, page: &mut metrics::Page) {
+        let sum = |count: fn(&Inbox<WorkerMail>) -> u64| self.inboxes.iter().map(count).sum::<u64>();
+        page.gauge("octostore_workers", "Worker threads.", self.cores());
+        page.counter(
+            "octostore_doorbell_rings_total",
+            "System calls made to wake a worker that slept, by the others and by the journal.",
+            sum(|inbox| inbox.gate().rings()),
+        );
+        page.counter(
+            "octostore_doorbell_self_rings_total",
+            "Rings of a worker's own bell, to go on after the I/O that is ready.",
+            sum(|inbox| inbox.gate().self_rings()),
+        );
+        page.counter(
+            "octostore_inbox_full_total",
+            "Requests refused with 503 because the inbox of the worker that owns the lock was full.",
+            sum(Inbox::refused),
+        );
     }
 }
 

@@ -118,6 +118,11 @@ impl Shard {
     pub fn held(&self) -> usize {
         self.table.held()
     }
+
+    /// How many leases have run out so far.
+    pub fn expired(&self) -> u64 {
+        self.table.expired()
+    }
 }
 
 impl Ports for Ledger {

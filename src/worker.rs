@@ -16,15 +16,16 @@ use monoio::time;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::api::health::Health;
+use crate::api::metrics::Access;
 use crate::clock::{self, Duration};
 use crate::config::Timeouts;
 use crate::fence::Fence;
-use crate::front::{Doors, Front};
+use crate::front::{Doors, Front, Watch};
 use crate::http::RequestIds;
 use crate::hub::Hub;
 use crate::journal::{Intake, Row};
 use crate::mesh::Mesh;
-use crate::metrics::JournalMetrics;
+use crate::metrics::{JournalMetrics, Registry, Workers};
 use crate::net::admission::Admission;
 use crate::net::clients::Clients;
 use crate::net::doorbell::Doorbell;
@@ -61,6 +62,12 @@ pub struct Shared {
     pub quota: Arc<Quota>,
     /// What the journal's thread has done.
     pub journal_metrics: Arc<JournalMetrics>,
+    /// The workers' counters.
+    pub metrics: Arc<Workers>,
+    /// Everything that has figures to tell.
+    pub registry: Registry,
+    /// Who may see them.
+    pub metrics_access: Arc<Access>,
     /// The signs of life of all workers and of the journal.
     pub vitals: Arc<Vitals>,
     /// What request ids of this process begin with.
@@ -115,7 +122,13 @@ fn run(
         uptime_seconds: 0,
     };
     let ids = RequestIds::new(shared.process, core as u16);
-    let front = Rc::new(Front::new(hub.clone(), doors, shared.timeouts, ids, about));
+    let watch = Watch {
+        metrics: shared.metrics.of(core),
+        registry: shared.registry.clone(),
+        access: shared.metrics_access.clone(),
+        vitals: shared.vitals.clone(),
+    };
+    let front = Rc::new(Front::new(hub.clone(), doors, shared.timeouts, watch, ids, about));
     let clients = Rc::new(Clients::new(shared.admission.clone(), shared.timeouts.write_timeout_ms));
     let shared = shared.clone();
     runtime.block_on(async move {
@@ -159,10 +172,12 @@ async fn tick(core: usize, shared: Arc<Shared>, hub: Rc<Hub>, front: Rc<Front>, 
     for ticks in 1u64.. {
         time::sleep(TICK).await;
         shared.vitals.worker(core).beat();
+        front.watch.metrics.publish(&hub.figures());
         front.look_at_the_clocks();
         hub.sweep_soon();
         if ticks.is_multiple_of(LATE_TICKS) {
             clients.cut_the_late(front.recent_ns());
+            front.watch.metrics.connections(clients.by_state());
         }
         // At every tick: a connection that was answering a moment ago is idle now.
         if hub.is_draining() {

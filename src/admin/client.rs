@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::{MAX_LINE_BYTES, Reply, Request, socket};
+use super::{MAX_REPLY_BYTES, Reply, Request, socket};
 use crate::clock::Duration;
 
 /// How long the server may be silent. It is far from that while it works: account changes take milliseconds, and a
@@ -41,7 +41,7 @@ impl Client {
         let sent = self.stream.get_mut().write_all(&line);
         loop {
             let mut line = String::new();
-            match (&mut self.stream).take(MAX_LINE_BYTES).read_line(&mut line) {
+            match (&mut self.stream).take(MAX_REPLY_BYTES).read_line(&mut line) {
                 Ok(0) => {
                     sent.map_err(broken)?;
                     return Err("the server has hung up: it is stopping, or its log says why".to_owned());

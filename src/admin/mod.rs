@@ -29,6 +29,8 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// A copy of the database in a file beside it. It stays until the client hangs up, or takes it away.
     Copy,
+    /// The figures, as `/metrics` has them.
+    Figures,
     /// A user of this name, with a token.
     AddUser {
         /// Its name.
@@ -59,6 +61,11 @@ pub enum Reply {
     },
     /// The copy is whole, at [`copy_path`]. It has not been synced.
     Copied,
+    /// The figures.
+    Figures {
+        /// In Prometheus' text format.
+        page: String,
+    },
     /// The user's token: it is told nobody else, and this once.
     Token {
         /// In clear.
@@ -91,5 +98,6 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// The longest line, in bytes.
-const MAX_LINE_BYTES: u64 = 4096;
+/// The longest request, in bytes, and the longest line of an answer: a page of figures.
+const MAX_REQUEST_BYTES: u64 = 4096;
+const MAX_REPLY_BYTES: u64 = 256 << 10;

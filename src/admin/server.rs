@@ -15,9 +15,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::{fs, thread};
 
-use super::{MAX_LINE_BYTES, Reply, Request, UserChange, beside, copy_path, socket, socket_path};
+use super::{MAX_REQUEST_BYTES, Reply, Request, UserChange, beside, copy_path, socket, socket_path};
 use crate::clock::Duration;
 use crate::journal::{Copied, Errand, Intake};
+use crate::metrics::Registry;
 use crate::registrar::{NotChanged, Registrar};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -35,6 +36,7 @@ pub struct Office {
     database: PathBuf,
     intake: Arc<Intake>,
     registrar: Arc<Registrar>,
+    registry: Registry,
     connections: AtomicU64,
     copying: Mutex<()>,
 }
@@ -44,12 +46,13 @@ impl Office {
     ///
     /// # Errors
     /// There can be none.
-    pub fn open(database: &Path, intake: Arc<Intake>, registrar: Arc<Registrar>) -> io::Result<()> {
+    pub fn open(database: &Path, intake: Arc<Intake>, registrar: Arc<Registrar>, registry: Registry) -> io::Result<()> {
         let listener = socket::bind(database)?;
         let office = Office {
             database: database.to_owned(),
             intake,
             registrar,
+            registry,
             connections: AtomicU64::new(0),
             copying: Mutex::new(()),
         };
@@ -71,11 +74,15 @@ impl Office {
             return tell(&stream, &refused("only the server's own user, and root, may use its admin socket"));
         };
         let mut line = String::new();
-        BufReader::new((&stream).take(MAX_LINE_BYTES)).read_line(&mut line)?;
+        BufReader::new((&stream).take(MAX_REQUEST_BYTES)).read_line(&mut line)?;
         match serde_json::from_str(&line) {
             Ok(request) => {
                 let (uid, pid) = (peer.uid.as_raw(), peer.pid.as_raw_nonzero());
-                tracing::info!(uid, pid, "admin socket: {request:?}");
+                match request {
+                    // As often as somebody who watches likes.
+                    Request::Figures => tracing::debug!(uid, pid, "admin socket: {request:?}"),
+                    _ => tracing::info!(uid, pid, "admin socket: {request:?}"),
+                }
                 self.answer(&request, &stream)
             }
             Err(_) => tell(&stream, &refused("the server is of another version: use its own binary")),
@@ -85,6 +92,7 @@ impl Office {
     fn answer(&self, request: &Request, stream: &UnixStream) -> io::Result<()> {
         match request {
             Request::Copy => self.copy(stream),
+            Request::Figures => tell(stream, &Reply::Figures { page: self.registry.page() }),
             Request::AddUser { .. } | Request::RotateUser { .. } | Request::RemoveUser { .. } => {
                 tell(stream, &self.change_user(request))
             }

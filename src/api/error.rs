@@ -226,6 +226,30 @@ pub fn lock_limit_exceeded() -> ApiError {
     ApiError::new(403, "lock_limit_exceeded", "you hold as many locks as a user may; release one, or let one run out")
 }
 
+/// Metrics: nobody may see them.
+pub fn metrics_are_off() -> ApiError {
+    ApiError::new(404, "not_found", "this server shows no metrics; its setting --metrics-access is off")
+}
+
+/// Metrics: only clients on the server's machine may see them.
+pub fn metrics_are_local() -> ApiError {
+    let details =
+        "metrics are shown on the server's own machine only; --metrics-token-file lets others in with a token";
+    ApiError::new(403, "forbidden", details)
+}
+
+/// Metrics: their token is missing.
+pub fn metrics_token_required() -> ApiError {
+    let details = "send the header 'Authorization: Bearer <token>' with the token for metrics";
+    ApiError::new(401, "authentication_required", details).with("WWW-Authenticate", "Bearer")
+}
+
+/// Metrics: their token is another.
+pub fn metrics_token_wrong() -> ApiError {
+    let details = "this is not the token for metrics; it is one of its own, no user's";
+    ApiError::new(401, "authentication_failed", details).with("WWW-Authenticate", "Bearer")
+}
+
 /// Too much is waiting.
 pub fn overloaded() -> ApiError {
     ApiError::new(

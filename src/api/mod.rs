@@ -8,6 +8,7 @@ pub mod error;
 pub mod health;
 pub mod list;
 pub mod locks;
+pub mod metrics;
 pub mod openapi;
 mod pages;
 mod route;
@@ -46,6 +47,8 @@ pub enum Call<'a> {
     },
     /// How the server is.
     Health,
+    /// The figures, with the token that was presented for them.
+    Metrics(Option<&'a [u8]>),
     /// For something that is a part of the program: the answer is known.
     Page(Answer),
     /// To be sent to GitHub.
@@ -110,6 +113,7 @@ pub struct View<'a> {
 pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<Call<'a>, ApiError> {
     match route::find(request.method, request.path)? {
         Route::Health => Ok(Call::Health),
+        Route::Metrics => Ok(Call::Metrics(request.authorization.and_then(bearer_token))),
         Route::Page(page) => Ok(Call::Page(pages::answer(page, request.fields))),
         Route::OpenApi => Ok(Call::Page(openapi::answer(request.fields))),
         Route::BeginSignIn => Ok(Call::BeginSignIn),
@@ -131,6 +135,11 @@ pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<
             Ok(Call::Lock { user, name, op: locks::op(verb, fields)? })
         }
     }
+}
+
+/// What the metrics call a path.
+pub fn label(path: &str) -> crate::metrics::Route {
+    route::label(path)
 }
 
 /// The token that was presented, and whose it is.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::error::{self, ApiError};
 use super::pages::{self, Page};
 use crate::http::Method;
+use crate::metrics::Route as Label;
 
 /// What a path and a method lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) enum Route<'a> {
     Rotate,
     /// `/locks/{name}` and what is below it. The name is as it was sent.
     Lock { name: &'a str, verb: Verb },
+    /// `/metrics`
+    Metrics,
     /// `/openapi.json`
     OpenApi,
     /// A page, or a part of one.
@@ -48,9 +51,10 @@ pub(super) const POST: Allow = "POST";
 pub(super) const GET_ALONE: Allow = "GET";
 
 /// What is at one path.
-pub(super) const FIXED: [(&str, Route<'static>, Allow); 6] = [
+pub(super) const FIXED: [(&str, Route<'static>, Allow); 7] = [
     ("/health", Route::Health, GET),
     ("/locks", Route::List, GET),
+    ("/metrics", Route::Metrics, GET),
     ("/openapi.json", Route::OpenApi, GET),
     ("/auth/github", Route::BeginSignIn, GET_ALONE),
     ("/auth/github/callback", Route::FinishSignIn, GET_ALONE),
@@ -70,7 +74,34 @@ pub(super) const OF_A_LOCK: [(&str, Verb, Allow); 4] = [
 /// # Errors
 /// 404 if there is none, 405 if the path has it under another method.
 pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
-    let (route, allow) = match path.strip_prefix("/locks/") {
+    let (route, allow) = look_up(path)?;
+    let allowed = match method {
+        Method::Get => allow == GET || allow == GET_ALONE,
+        Method::Head => allow == GET,
+        Method::Post => allow == POST,
+        Method::Other => false,
+    };
+    if allowed { Ok(route) } else { Err(error::method_not_allowed(allow)) }
+}
+
+/// What the metrics call a path.
+pub(super) fn label(path: &str) -> Label {
+    match look_up(path).map(|(route, _)| route) {
+        Ok(Route::Lock { verb: Verb::Acquire, .. }) => Label::Acquire,
+        Ok(Route::Lock { verb: Verb::Renew, .. }) => Label::Renew,
+        Ok(Route::Lock { verb: Verb::Release, .. }) => Label::Release,
+        Ok(Route::Lock { verb: Verb::Status, .. }) => Label::Status,
+        Ok(Route::List) => Label::List,
+        Ok(Route::Health) => Label::Health,
+        Ok(Route::Metrics) => Label::Metrics,
+        Ok(Route::OpenApi | Route::Page(_)) => Label::Pages,
+        Ok(Route::BeginSignIn | Route::FinishSignIn | Route::Rotate) => Label::Auth,
+        Err(_) => Label::None,
+    }
+}
+
+fn look_up(path: &str) -> Result<(Route<'_>, Allow), ApiError> {
+    Ok(match path.strip_prefix("/locks/") {
         Some(rest) => {
             let slash = rest.bytes().position(|byte| byte == b'/');
             let (name, verb) = rest.split_at(slash.unwrap_or(rest.len()));
@@ -83,14 +114,7 @@ pub(super) fn find(method: Method, path: &str) -> Result<Route<'_>, ApiError> {
             Some((_, route, allow)) => (*route, *allow),
             None => (Route::Page(pages::ALL.iter().find(|p| p.path == path).ok_or_else(error::not_found)?), GET),
         },
-    };
-    let allowed = match method {
-        Method::Get => allow == GET || allow == GET_ALONE,
-        Method::Head => allow == GET,
-        Method::Post => allow == POST,
-        Method::Other => false,
-    };
-    if allowed { Ok(route) } else { Err(error::method_not_allowed(allow)) }
+    })
 }
 
 /// The value of a query parameter, decoded; None if it is not there.

@@ -10,6 +10,7 @@
 //!   local.token ───┘
 //! ```
 
+mod access_token;
 mod failures;
 mod github;
 mod local_token;
@@ -18,6 +19,7 @@ mod private_file;
 mod sign_in;
 mod static_tokens;
 
+pub use access_token::AccessToken;
 pub use failures::{Failures, MAX_FAILURES, MAX_SIGN_IN_STEPS};
 pub use github::{GithubError, GithubUser};
 pub use local_token::{NewLocalToken, local_token_path};

@@ -11,6 +11,7 @@ mod notify;
 mod progress;
 mod restore;
 pub mod serve;
+mod status;
 mod user;
 mod watch;
 
@@ -48,6 +49,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Restore(args) => restore::run(&args, &args.database.path(&env)?),
         Command::Check(args) => check::run(args.file.as_deref(), &args.database.path(&env)?),
         Command::Dump(args) => dump::run(&args.database.path(&env)?),
+        Command::Status(args) => status::run(&args, &args.database.path(&env)?),
         Command::User(args) => user::run(&args.command, &args.database.path(&env)?),
         Command::Health(flags) => {
             // As the server itself would understand it, so that both may be given the same environment.

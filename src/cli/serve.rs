@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::notify::Manager;
-use super::watch::{self, Watch};
+use super::watch::{self, About, Watch};
 use crate::admin::{self, Office};
 use crate::auth::{self, Credential, Failures, MAX_FAILURES, MAX_SIGN_IN_STEPS, NewLocalToken, Principals, SignIn};
 use crate::clock::{self, Duration};
@@ -24,7 +24,7 @@ use crate::front::Doors;
 use crate::journal::{Intake, Journal, JournalError, Limits, Recovered, Row, SqliteJournal, Writer};
 use crate::logging::{self, Log};
 use crate::mesh::{Control, Mesh};
-use crate::metrics::{JournalFigures, JournalMetrics};
+use crate::metrics::{JournalFigures, JournalMetrics, Source, Workers};
 use crate::net::admission::{Admission, REFUSED_AT_ONCE};
 use crate::net::bind::{bind, raise_descriptor_limit};
 use crate::net::runtime::{self, Kind};
@@ -96,13 +96,13 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     start_journal(journal, &recovered, &shared, events.clone())?;
     start_workers(rows, doors, &listener, &shared)?;
     watch_signals(events)?;
-    Office::open(lock.database(), shared.intake.clone(), registrar).map_err(|error| {
+    Office::open(lock.database(), shared.intake.clone(), registrar, shared.registry.clone()).map_err(|error| {
         format!("the admin socket {} cannot be made: {error}", admin::socket_path(lock.database()).display())
     })?;
     let address = listener.local_addr()?;
     tracing::info!("octostore {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     let status = format!("listening on http://{address}, {} workers, {}", shared.mesh.cores(), shared.driver);
-    let watch = Watch::begin(Manager::of_the_environment(), status);
+    let watch = Watch::begin(Manager::of_the_environment(), status, config.monitoring.watchdog_s);
     let end = wait_for_the_end(&inbox, &listener, &shared, &log, watch);
     Office::close(lock.database());
     end?;
@@ -155,18 +155,29 @@ fn share(config: &Config, recovered: &Recovered, accounts: usize) -> Result<Arc<
     let max_connections = affordable_connections(config.max_connections, config.workers);
     let driver = choose_driver(config.driver, config.workers, max_connections)?;
     let bells = (0..config.workers).map(|_| Bell::new(driver.wants_nonblocking())).collect::<io::Result<_>>()?;
+    let admission = Arc::new(Admission::new(max_connections, config.max_connections_per_address));
+    let mesh = Arc::new(Mesh::new(bells));
+    let metrics = Arc::new(Workers::new(config.workers));
+    let journal_metrics = Arc::new(JournalMetrics::default());
+    let vitals = Arc::new(Vitals::new(config.workers));
+    let about = About { driver: driver.name(), max_locks_per_user: config.max_locks_per_user };
+    let parts: [Arc<dyn Source>; 5] =
+        [metrics.clone(), journal_metrics.clone(), mesh.clone(), admission.clone(), vitals.clone()];
     Ok(Arc::new(Shared {
         driver,
         max_connections,
-        admission: Arc::new(Admission::new(max_connections, config.max_connections_per_address)),
+        admission,
         timeouts: config.timeouts,
-        mesh: Arc::new(Mesh::new(bells)),
+        mesh,
+        metrics,
+        journal_metrics,
+        registry: watch::registry(about, parts.into()),
+        metrics_access: Arc::new(watch::access(&config.monitoring)?),
+        vitals,
         intake: Arc::new(Intake::new(config.workers)?),
         fence: Arc::new(Fence::above(recovered.mark)),
         grace_s: recovered.grace_s,
         quota: Arc::new(Quota::new(accounts, config.max_locks_per_user)),
-        journal_metrics: Arc::new(JournalMetrics::default()),
-        vitals: Arc::new(Vitals::new(config.workers)),
         process: getrandom::u32()?,
     }))
 }
@@ -212,6 +223,7 @@ fn start_journal(
     events: Sender<Event>,
 ) -> Result<(), Box<dyn Error>> {
     let metrics = shared.journal_metrics.clone();
+    let journal = journal.counting_in(metrics.clone());
     let writer = Writer::new(journal, recovered, shared.intake.clone(), shared.mesh.clone(), metrics)?;
     thread::Builder::new().name("journal".into()).spawn(move || {
         let _ = events.send(Event::JournalEnded(writer.run()));

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{ConfigError, database};
+use super::{ConfigError, Setting, database};
 
 /// Which database a command is about.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -96,6 +96,34 @@ pub struct UserArgs {
     /// Of which server.
     #[command(flatten)]
     pub database: DatabaseArg,
+}
+
+/// The arguments of `status`, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Print the figures once, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Print JSON, one object a line; with --once, one
+    #[arg(long)]
+    pub json: bool,
+    /// How often to refresh, 0.1 to 3600 [default: 1]
+    #[arg(long, value_name = "SECONDS")]
+    pub interval: Option<OsString>,
+    /// Of which server.
+    #[command(flatten)]
+    pub database: DatabaseArg,
+}
+
+impl StatusArgs {
+    /// How often to refresh, in milliseconds.
+    ///
+    /// # Errors
+    /// It is no number of seconds.
+    pub fn interval_ms(&self) -> Result<u64, ConfigError> {
+        let typed = self.interval.clone().unwrap_or_else(|| "1".into());
+        Setting { name: "--interval", value: typed }.seconds_as_ms()
+    }
 }
 
 /// The arguments of `dump`, as typed.

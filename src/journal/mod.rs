@@ -186,6 +186,9 @@ pub trait Journal: Send {
         Ok(())
     }
 
+    /// Notes how full the disk is, now and then: called when there is nothing else to do.
+    fn survey(&mut self) {}
+
     /// How full the journal is.
     fn room(&self) -> Room;
 

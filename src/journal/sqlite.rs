@@ -35,15 +35,20 @@ use super::recovery::{self, Meta, Stored, checksum, corrupt};
 use super::ring::{Limits, Ring};
 use super::sqlite_backup::Shared;
 use super::sqlite_padding::padding;
+use super::sqlite_schema::PAGE_BYTES;
 use super::{Commit, Journal, JournalError, Recovered, Room, Row, RowChange, Source, sqlite_accounts, sqlite_schema};
+use crate::clock;
 use crate::fence::Fence;
 use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
+use crate::metrics::JournalMetrics;
 
 /// [`tidy`](Journal::tidy) checkpoints a `-wal` file of so many pages; the others do at [`WAL_PAGES_AT_MOST`].
 const WAL_PAGES: u64 = 1000;
 const WAL_PAGES_AT_MOST: u64 = 4 * WAL_PAGES;
 /// It also checkpoints when so many rows were folded since the last time.
 const FOLDED_ROWS: usize = 256;
+/// How often the disk is looked at, at most.
+const SURVEY_NS: u64 = 10_000_000_000;
 
 // The guard makes it fail, rather than destroy a commit that is not trimmed.
 const APPEND: &str = "
@@ -75,6 +80,8 @@ pub struct SqliteJournal {
     ring: Ring,
     /// Row changes since the last checkpoint.
     folded: usize,
+    metrics: Arc<JournalMetrics>,
+    surveyed_ns: u64,
 }
 
 impl SqliteJournal {
@@ -92,7 +99,22 @@ impl SqliteJournal {
 
     pub(super) fn of(path: PathBuf, connection: Connection, limits: Limits) -> SqliteJournal {
         let connection = Some(Arc::new(ReentrantMutex::new(connection)));
-        SqliteJournal { path, connection, limits, ring: Ring::unread(), folded: 0 }
+        SqliteJournal {
+            path,
+            connection,
+            limits,
+            ring: Ring::unread(),
+            folded: 0,
+            metrics: Arc::default(),
+            surveyed_ns: 0,
+        }
+    }
+
+    /// The same, counting in these from now on.
+    pub fn counting_in(self, metrics: Arc<JournalMetrics>) -> SqliteJournal {
+        let counting = SqliteJournal { metrics, ..self };
+        counting.note_size();
+        counting
     }
 
     pub(super) fn connection(&self) -> Result<&Arc<ReentrantMutex<Connection>>, JournalError> {
@@ -130,11 +152,14 @@ impl SqliteJournal {
         let in_wal: i64 = self.run("reading", |connection| {
             connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_one([], |row| row.get(1))
         })?;
-        if u64::try_from(in_wal).is_ok_and(|in_wal| in_wal < pages) { Ok(()) } else { self.checkpoint() }
+        let in_wal = u64::try_from(in_wal).unwrap_or(u64::MAX);
+        self.metrics.wal(in_wal.saturating_mul(PAGE_BYTES));
+        if in_wal < pages { Ok(()) } else { self.checkpoint() }
     }
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {
         const DOING: &str = "checkpointing";
+        let began_ns = clock::now_ns();
         let say_wal_holds_more = |more: bool| {
             self.run(DOING, |connection| {
                 connection.prepare_cached("UPDATE meta SET wal_holds_more = ?1")?.execute([more])
@@ -148,7 +173,17 @@ impl SqliteJournal {
         assert_eq!(pages, copied, "somebody else reads a database that is ours alone");
         say_wal_holds_more(false)?;
         self.folded = 0;
+        self.metrics.checkpointed(clock::now_ns().saturating_sub(began_ns));
+        self.note_size();
         Ok(())
+    }
+
+    /// Notes how large the database is: SQLite knows without a look at the disk.
+    fn note_size(&self) {
+        let pages = self.run("reading", |connection| {
+            connection.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get::<_, i64>(0))
+        });
+        self.metrics.database(pages.map_or(0, |pages| u64::try_from(pages).unwrap_or_default() * PAGE_BYTES));
     }
 
     pub(super) fn read(&self) -> Result<(Recovered, Ring), JournalError> {
@@ -196,7 +231,7 @@ impl Journal for SqliteJournal {
     }
 
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
-        let now_s = crate::clock::wall_ns() / 1_000_000_000;
+        let now_s = clock::wall_ns() / 1_000_000_000;
         let known = self.read_accounts()?;
         let known_names: HashSet<(&str, &str), ahash::RandomState> =
             known.iter().map(|account| (&*account.kind, &*account.external_id)).collect();
@@ -218,7 +253,7 @@ impl Journal for SqliteJournal {
     }
 
     fn change_account(&mut self, change: &AccountChange) -> Result<Account, JournalError> {
-        let now_s = crate::clock::wall_ns() / 1_000_000_000;
+        let now_s = clock::wall_ns() / 1_000_000_000;
         self.transaction("changing an account in", |connection| sqlite_accounts::change(connection, now_s, change))
     }
 
@@ -262,6 +297,16 @@ impl Journal for SqliteJournal {
 
     fn tidy(&mut self) -> Result<(), JournalError> {
         if self.folded >= FOLDED_ROWS { self.checkpoint() } else { self.checkpoint_at(WAL_PAGES) }
+    }
+
+    fn survey(&mut self) {
+        let now_ns = clock::now_ns();
+        if now_ns.saturating_sub(self.surveyed_ns) >= SURVEY_NS {
+            self.surveyed_ns = now_ns;
+            if let Ok(disk) = rustix::fs::statvfs(self.path.parent().unwrap_or(&self.path)) {
+                self.metrics.disk(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
+            }
+        }
     }
 
     fn room(&self) -> Room {

@@ -29,7 +29,7 @@ pub const SCHEMA_VERSION: i32 = 2;
 const CACHE_KIB: u32 = 16 * 1024;
 
 /// A page of a database of ours.
-const PAGE_BYTES: u64 = 4096;
+pub(super) const PAGE_BYTES: u64 = 4096;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (                       -- one row

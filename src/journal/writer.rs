@@ -23,7 +23,7 @@ use super::accounts::decide;
 use super::backup::{Copied, Pages};
 use super::fold::Dirty;
 use super::intake::{BATCH_BYTES, Errand, Intake};
-use super::{Commit, Journal, JournalError, Recovered};
+use super::{Commit, Journal, JournalError, Recovered, Room};
 use crate::clock;
 use crate::lease::Seq;
 use crate::metrics::JournalMetrics;
@@ -153,6 +153,7 @@ impl<J: Journal> Writer<J> {
         }
         self.workers.wake_waiting();
         self.metrics.committed(changes, now_ns.saturating_sub(began_ns));
+        self.note_room();
         if changes > 0 {
             // Behind the wake-ups: the clients' answers are on their way while the rows are looked after.
             let what = |e| JournalError::Corrupt(format!("commit {}, written just now: {e}", self.number));
@@ -170,15 +171,18 @@ impl<J: Journal> Writer<J> {
         if self.dirty.oldest_ns().is_none_or(|oldest| oldest > until_ns) {
             return Ok(false);
         }
+        let began_ns = clock::now_ns();
         let slice = self.dirty.slice(until_ns, SLICE_ROWS, SLICE_NAMES, self.number);
         self.journal.fold(&slice.rows, self.mark, slice.through)?;
         self.last_fold_ns = clock::now_ns();
-        self.metrics.folded(slice.rows.len());
+        self.metrics.folded(slice.rows.len(), self.last_fold_ns.saturating_sub(began_ns));
+        self.note_room();
         self.journal.tidy()?;
         Ok(true)
     }
 
     fn work(&mut self) -> Result<(), JournalError> {
+        self.note_room();
         while !self.intake.is_closing() {
             let committed = self.commit()?;
             self.end_grace(clock::now_ns())?;
@@ -194,6 +198,11 @@ impl<J: Journal> Writer<J> {
             self.gather_patience();
         }
         Ok(())
+    }
+
+    fn note_room(&self) {
+        let Room { used, capacity, used_bytes, capacity_bytes } = self.journal.room();
+        self.metrics.room(used, capacity, used_bytes, capacity_bytes);
     }
 
     /// Notes that the grace of a restored backup has run its time. A crash before it makes the next start wait in full.
@@ -296,6 +305,7 @@ impl<J: Journal> Writer<J> {
 
     /// Sleeps until a batch comes, or the next row is due.
     fn sleep(&mut self) {
+        self.journal.survey();
         let gate = self.intake.gate();
         gate.doze(false);
         if self.intake.is_empty() && !self.intake.is_closing() {

@@ -36,6 +36,8 @@ pub struct LockTable {
     /// Removals whose commit is awaited, oldest first.
     tombstones: VecDeque<(Seq, u32)>,
     held: usize,
+    /// Leases that have run out so far.
+    expired: u64,
     /// Nothing is granted before.
     grants_from_ns: u64,
 }
@@ -70,6 +72,7 @@ impl LockTable {
             by_user: HashMap::with_hasher(RandomState::new()),
             tombstones: VecDeque::new(),
             held: 0,
+            expired: 0,
             grants_from_ns: 0,
         }
     }
@@ -98,6 +101,7 @@ impl LockTable {
             && self.lease(slot).is_some_and(|lease| lease.deadline_ns <= now_ns)
         {
             self.end(slot, ports);
+            self.expired += 1;
         }
         match command.op {
             Op::Acquire { lease_id, ttl, metadata } => match slot {
@@ -158,6 +162,7 @@ impl LockTable {
             self.wheel.arm(slot, deadline_ns);
             if deadline_ns <= now_ns {
                 self.end(slot, ports);
+                self.expired += 1;
             }
         }
         looked_at
@@ -204,6 +209,11 @@ impl LockTable {
     /// How many locks are held.
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// How many leases have run out so far.
+    pub fn expired(&self) -> u64 {
+        self.expired
     }
 
     /// How many names take up a slot: held ones, and tombstones.

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::address::counted_as;
+use crate::metrics::{Kind, Page, Source};
 use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering};
 
 /// So many above a limit are told so at once.
@@ -164,6 +165,30 @@ impl Admission {
 
     fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner) // a panic ends the process anyway
+    }
+}
+
+impl Source for Admission {
+    fn collect(&self, page: &mut Page) {
+        let Figures { admitted, refused, refused_address, unheard, cut_reading, cut_writing } = self.figures();
+        page.gauge("octostore_connections_limit", "The most open connections.", self.max);
+        page.counter("octostore_connections_accepted_total", "Connections that were served.", admitted);
+        let mut family = page.family(
+            Kind::Counter,
+            "octostore_connections_refused_total",
+            "Connections refused: all places taken, too many of one address, or closed unheard because too many were.",
+        );
+        for (reason, count) in [("limit", refused), ("address_limit", refused_address), ("unheard", unheard)] {
+            family.sample(&[("reason", reason)], count);
+        }
+        let mut family = page.family(
+            Kind::Counter,
+            "octostore_connections_cut_total",
+            "Connections ended because the client was late: in sending (idle ones too), or in reading.",
+        );
+        for (reason, count) in [("sending", cut_reading), ("reading", cut_writing)] {
+            family.sample(&[("late_in", reason)], count);
+        }
     }
 }
 

@@ -74,6 +74,21 @@ impl Clients {
         table.slots.len() - table.free.len()
     }
 
+    /// How many are being worked for, read from, written to, and left.
+    pub fn by_state(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for slot in &self.table.borrow().slots {
+            match slot.doing {
+                Doing::Nothing => {}
+                Doing::Working => counts[0] += 1,
+                Doing::Reading => counts[1] += 1,
+                Doing::Writing => counts[2] += 1,
+                Doing::Lingering | Doing::Late => counts[3] += 1,
+            }
+        }
+        counts
+    }
+
     /// Takes a connection in, whose socket is `fd`.
     pub fn register(self: &Rc<Self>, fd: RawFd, place: Place) -> Registered {
         let mut table = self.table.borrow_mut();

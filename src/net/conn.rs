@@ -22,7 +22,6 @@ use monoio::net::TcpStream;
 use super::clients::Registered;
 use super::flight::Flight;
 use crate::api::error::{self, ApiError};
-use crate::clock;
 use crate::front::Front;
 use crate::http::limits::{MAX_LINGER_BYTES, MAX_PIPELINED, READ_BUFFER_BYTES};
 use crate::http::{CONTINUE, Inbound, Next, Phase};
@@ -142,7 +141,7 @@ impl Conn {
     /// client waits for leave to send a body.
     fn take_requests(&mut self) -> bool {
         // Read after the requests were: deadlines rest on it.
-        let now_ns = clock::now_ns();
+        let now_ns = self.front.read_the_clock();
         while self.flights.len() < MAX_PIPELINED && !self.closing {
             match self.inbound.next_request() {
                 Next::Request(request) => {

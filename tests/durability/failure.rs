@@ -142,7 +142,7 @@ fn a_file_at_its_largest_stops_the_server_and_loses_nothing(driver: Driver) {
 
 /// A worker whose wait for I/O does not come back for long is stuck, whatever the reason: its locks would hang for ever.
 fn rule_12_a_worker_that_is_stuck_stops_the_process(driver: Driver) {
-    let mut options = Options::new(driver);
+    let mut options = Options::new(driver).args(&["--watchdog", "5"]);
     let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
     let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=14000000:when=100"));
     options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);

@@ -10,4 +10,5 @@ mod common;
 mod failure;
 mod order;
 mod slow_disk;
+mod stalled;
 mod time;

@@ -8,6 +8,7 @@ use super::tokens;
 use crate::api::error::{self, ApiError};
 use crate::api::pages;
 use crate::lease::NameError;
+use crate::metrics;
 
 /// One method on one path.
 pub(super) struct Operation {
@@ -33,7 +34,7 @@ pub(super) struct Operation {
 pub(super) fn all() -> Vec<Operation> {
     let mut all = vec![acquire(), renew(), release(), status(), list()];
     all.extend(tokens::all());
-    all.extend([health(), openapi()]);
+    all.extend([health(), metrics(), openapi()]);
     all.extend(pages::ALL.iter().map(|page| self::page(page.path, page.content_type)));
     all
 }
@@ -191,14 +192,39 @@ fn health() -> Operation {
         id: "getHealth",
         tag: "System",
         summary: "Ask whether the server is well",
-        description: "200 only after a commit to the disk has succeeded; 503 while the server is shutting down, or if no \
-                      commit has succeeded for two seconds.",
+        description: "200 only after a commit to the disk has succeeded; 503 while the server is shutting down, if no \
+                      commit has succeeded for two seconds, or if a worker has given no sign of life for as long.",
         answers: vec![(200, answer("All is well", "Health", &[], health))],
         errors: vec![
             error::unhealthy("no commit to the disk has succeeded for two seconds"),
+            error::unhealthy("a worker has given no sign of life for two seconds"),
             error::unhealthy("the server is shutting down"),
         ],
         ..for_everybody("/health")
+    }
+}
+
+fn metrics() -> Operation {
+    let found = json!({
+        "description": "Prometheus' text format, version 0.0.4",
+        "headers": with_headers(&[]),
+        "content": { metrics::Page::CONTENT_TYPE: { "schema": { "type": "string" }, "example": "octostore_locks_held 42\n" } },
+    });
+    Operation {
+        id: "getMetrics",
+        tag: "System",
+        summary: "Read the figures, for Prometheus",
+        description: "Open to clients on the server's own machine, elsewhere behind a bearer token of its own: both are \
+                      settings. A user's token does not open it.",
+        answers: vec![(200, found)],
+        errors: vec![
+            error::metrics_token_required(),
+            error::metrics_token_wrong(),
+            error::metrics_are_local(),
+            error::metrics_are_off(),
+            error::rate_limited(42),
+        ],
+        ..for_everybody("/metrics")
     }
 }
 
