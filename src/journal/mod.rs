@@ -27,6 +27,7 @@ mod sqlite_files;
 mod sqlite_offline;
 mod sqlite_padding;
 mod sqlite_schema;
+mod sqlite_wal;
 mod writer;
 
 pub use accounts::{

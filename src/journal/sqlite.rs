@@ -16,7 +16,7 @@
 //! each checkpoint is made between a commit that sets it and one that clears it. So whoever merges the
 //! two files (this program, or `sqlite3` in a person's hands) gets a 0, and who has only the database
 //! file sees the 1. What it cannot catch is a `-wal` file that was cut off: it looks like one whose last
-//! commit was never acknowledged.
+//! commit was never acknowledged. [`super::sqlite_wal`] catches damage inside it.
 //!
 //! [`fold`]: Journal::fold
 //! [`tidy`]: Journal::tidy

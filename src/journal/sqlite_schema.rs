@@ -19,6 +19,7 @@ use rustix::fs::{Access, access};
 
 use super::JournalError;
 use super::sqlite_files::{self, size, sync_directory};
+use super::sqlite_wal;
 
 /// `application_id` in the file's header, so that `file` and others can tell it: "Octo".
 pub(super) const APPLICATION_ID: i32 = 0x4f63_746f;
@@ -114,6 +115,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
         drop(taken);
         // What was there of an unfinished database is gone now.
         if size(path, "-wal") > 0 {
+            sqlite_wal::refuse_damage(path)?;
             sqlite_files::renew_wal(path)?;
         }
     }
@@ -147,6 +149,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, i32), JournalErro
         return Err(JournalError::Failed(format!("there is no file {file}")));
     }
     let opened = if wal_bytes > 0 {
+        sqlite_wal::refuse_damage(path)?;
         // Its commits are read in place; no checkpoint follows.
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
     } else {

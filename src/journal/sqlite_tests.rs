@@ -10,6 +10,9 @@ use super::super::encode;
 use super::*;
 use crate::lease::{Change, Record};
 
+#[path = "sqlite_wal_tests.rs"]
+mod damaged_wal;
+
 /// An empty directory that is gone after the test.
 struct Directory(PathBuf);
 
