@@ -36,27 +36,26 @@ struct Row<'a> {
     metadata: Option<&'a str>,
 }
 
+/// What a query string may say.
+pub(super) const PARAMETERS: [&str; 3] = ["prefix", "limit", "cursor"];
+
 /// What a query string asks for. Parameters that it does not know are ignored.
 ///
 /// # Errors
 /// A parameter that makes no sense, or comes twice.
 pub(super) fn query(text: Option<&str>) -> Result<Query, ApiError> {
-    let (mut prefix, mut limit, mut cursor) = (None, None, None);
+    let mut found = [const { None }; PARAMETERS.len()];
     for pair in text.unwrap_or("").split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let place = match key {
-            "prefix" => &mut prefix,
-            "limit" => &mut limit,
-            "cursor" => &mut cursor,
-            _ => continue,
-        };
+        let Some(place) = PARAMETERS.iter().position(|name| *name == key) else { continue };
         let value = percent_decoded(value);
         let value =
             value.ok_or_else(|| error::bad_query("a % in the query must be followed by two hexadecimal digits"))?;
-        if place.replace(value).is_some() {
+        if found[place].replace(value).is_some() {
             return Err(error::bad_query("prefix, limit and cursor may be given once each"));
         }
     }
+    let [prefix, limit, cursor] = found;
     let limit = match limit.as_deref() {
         None => DEFAULT_LIMIT,
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().unwrap_or(0),

@@ -64,7 +64,7 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT", "identifier": "MIT" },
         },
-        "servers": [{ "url": "/", "description": "This server" }],
+        "servers": [{ "url": ".", "description": "This server" }],
         "tags": [
             { "name": "Locks", "description": "Acquire, renew, release, and look." },
             { "name": "Tokens", "description": "Sign in with GitHub, where the operator has set it up, and replace a token." },

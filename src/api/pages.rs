@@ -28,6 +28,11 @@ impl Page {
         let tag = format!("\"{:08x}{:x}\"", crc32fast::hash(&bytes), bytes.len());
         Page { path, content_type, tag: tag.leak(), plain: bytes.leak(), gzip: None }
     }
+
+    /// Whether a client that takes gzip gets it so.
+    pub fn has_gzip(&self) -> bool {
+        self.gzip.is_some()
+    }
 }
 
 // `const PAGES: [Page; _]`, as build.rs has packed them.
@@ -49,7 +54,9 @@ pub(super) fn answer(page: &'static Page, fields: Fields<'_>) -> Answer {
         _ => (page.tag, page.plain, None),
     };
     let mut more = More { content_type: page.content_type, headers: headers(tag), file: Some(file) };
-    more.headers.push(("Vary", "Accept-Encoding".into()));
+    if page.has_gzip() {
+        more.headers.push(("Vary", "Accept-Encoding".into()));
+    }
     if has(fields, tag) {
         more.file = None;
         return Answer { status: 304, retry_after_s: None, more: Some(Box::new(more)) };

@@ -53,6 +53,9 @@ struct TokenBody<'a> {
     github_username: Option<&'a str>,
 }
 
+/// What the query of the callback may say.
+pub(super) const PARAMETERS: [&str; 3] = ["code", "state", "error"];
+
 /// The query of the callback.
 ///
 /// # Errors
@@ -60,7 +63,8 @@ struct TokenBody<'a> {
 pub(super) fn returned(query: Option<&str>) -> Result<Returned, ApiError> {
     let read =
         |name| parameter(query, name).map_err(|()| error::bad_query("a query parameter is malformed or comes twice"));
-    match read("error")?.as_deref() {
+    let [code, state, error] = PARAMETERS.map(read);
+    match error?.as_deref() {
         None => {}
         Some("access_denied") => return Err(error::sign_in_refused("you did not allow it at GitHub; sign in again")),
         Some("redirect_uri_mismatch") => {
@@ -73,8 +77,8 @@ pub(super) fn returned(query: Option<&str>) -> Result<Returned, ApiError> {
     let wanted =
         |value: Option<String>, what| value.filter(|value| !value.is_empty()).ok_or_else(|| error::bad_query(what));
     Ok(Returned {
-        code: wanted(read("code")?, "the code parameter is missing; begin at /auth/github")?,
-        state: wanted(read("state")?, "the state parameter is missing; begin at /auth/github")?,
+        code: wanted(code?, "the code parameter is missing; begin at /auth/github")?,
+        state: wanted(state?, "the state parameter is missing; begin at /auth/github")?,
     })
 }
 

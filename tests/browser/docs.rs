@@ -1,7 +1,11 @@
 //! The interactive docs: a person pastes a token, and takes a lock through its life.
 
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
 use serde_json::{Value, json};
 
+use crate::common::plain_http::read_message;
 use crate::common::{Browser, Driver, Server, eventually, token_of};
 
 #[test]
@@ -26,6 +30,45 @@ fn without_a_token_the_page_shows_what_the_server_says() {
     browser.assert_kept_to(server.address);
 }
 
+#[test]
+fn under_a_path_of_a_proxy_the_page_asks_under_that_path() {
+    let server = Server::on(Driver::Auto);
+    let proxy = proxy_under("/octo", server.address);
+    let browser = Browser::start();
+    browser.open(&format!("http://{proxy}/octo/docs"));
+    browser.text(&block("listLocks"));
+    let answer = execute(&browser, "listLocks", 401);
+    assert_eq!(answer["code"], "authentication_required");
+    let asked = browser.requested();
+    assert!(asked.iter().any(|url| url.starts_with(&format!("http://{proxy}/octo/locks"))), "{asked:#?}");
+}
+
+/// A proxy that shows a server under a path, and has 404 for all else. It lives as long as the test.
+fn proxy_under(path: &'static str, server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            // A browser that hangs up early is its own business.
+            std::thread::spawn(move || pass_on(client, path, server).ok());
+        }
+    });
+    address
+}
+
+/// One GET, and its answer until the end of the connection.
+fn pass_on(mut client: TcpStream, path: &str, server: SocketAddr) -> io::Result<()> {
+    let Some((head, _)) = read_message(&mut client) else { return Ok(()) };
+    let Some(rest) = head.strip_prefix(&format!("GET {path}/")) else {
+        return client.write_all(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let kept = rest.lines().filter(|line| !line.is_empty() && !line.to_ascii_lowercase().starts_with("connection:"));
+    let lines: Vec<&str> = kept.collect();
+    let mut upstream = TcpStream::connect(server)?;
+    upstream.write_all(format!("GET /{}\r\nConnection: close\r\n\r\n", lines.join("\r\n")).as_bytes())?;
+    io::copy(&mut upstream, &mut client).map(drop)
+}
+
 fn through_its_life(screen: &str, width: u32, height: u32, dark: bool) {
     let server = Server::on(Driver::Auto);
     let browser = open(&server, width, height, dark);
@@ -43,6 +86,7 @@ fn through_its_life(screen: &str, width: u32, height: u32, dark: bool) {
     let acquired = execute(&browser, "acquireLock", 200);
     browser.run("document.querySelector('.live-responses-table').scrollIntoView()");
     browser.picture(&format!("docs-{screen}-acquired"));
+    browser.assert_fits();
     assert_eq!((&acquired["status"], &acquired["ttl_seconds"]), (&json!("acquired"), &json!(300)), "{acquired}");
     assert!(server.user("bob").sees_held("from-the-page"));
 

@@ -35,7 +35,7 @@ pub(super) fn all() -> Vec<Operation> {
     let mut all = vec![acquire(), renew(), release(), status(), list()];
     all.extend(tokens::all());
     all.extend([health(), metrics(), openapi()]);
-    all.extend(pages::ALL.iter().map(|page| self::page(page.path, page.content_type)));
+    all.extend(pages::ALL.iter().map(|page| self::page(page.path, page.content_type, page.has_gzip())));
     all
 }
 
@@ -233,12 +233,12 @@ fn openapi() -> Operation {
         id: "getOpenApi",
         summary: "This document",
         description: "OpenAPI 3.1.",
-        ..page("/openapi.json", "application/json")
+        ..page("/openapi.json", "application/json", false)
     }
 }
 
 /// A page, or a part of one.
-fn page(path: &'static str, content_type: &str) -> Operation {
+fn page(path: &'static str, content_type: &str, has_gzip: bool) -> Operation {
     let (id, summary) = match path {
         "/" => ("getHome", "What this is"),
         "/docs" => ("getDocs", "This document, to be read and tried"),
@@ -253,8 +253,9 @@ fn page(path: &'static str, content_type: &str) -> Operation {
     };
     let is_html = content_type.starts_with("text/html");
     let policy: &[&str] = if is_html { &["Content-Security-Policy"] } else { &[] };
-    let kept = ["ETag", "Cache-Control", "Vary", "X-Content-Type-Options", "Referrer-Policy"];
-    let whole: Vec<&str> = kept.iter().chain(policy).chain(&["Content-Encoding"]).copied().collect();
+    let (varies, coding): (&[&str], &[&str]) = if has_gzip { (&["Vary"], &["Content-Encoding"]) } else { (&[], &[]) };
+    let kept = [&["ETag", "Cache-Control", "X-Content-Type-Options", "Referrer-Policy"], varies].concat();
+    let whole = [&kept, policy, coding].concat();
     let (schema, example) = match content_type {
         "application/json" => (json!({ "type": "object" }), json!({ "openapi": "3.1.0" })),
         _ => (json!({ "type": "string" }), json!(if is_html { "<!doctype html>…" } else { "…" })),
@@ -295,7 +296,7 @@ pub(super) fn unauthenticated() -> Vec<ApiError> {
     vec![error::authentication_required(), error::authentication_failed(), error::rate_limited(42)]
 }
 
-fn body(schema: &str, required: bool, example: Value) -> Value {
+pub(super) fn body(schema: &str, required: bool, example: Value) -> Value {
     let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
     json!({ "required": required, "content": { "application/json": { "schema": schema, "example": example } } })
 }

@@ -24,6 +24,7 @@ pub(super) fn all() -> Value {
         ("LockStatus", json!({ "oneOf": [lock_held(), lock_free()], "description": "How a lock stands." })),
         ("LockList", lock_list()),
         ("Lock", lock()),
+        ("NoMembers", json!({ "type": "object", "description": "No member of it counts." })),
         ("Token", token()),
         ("Health", health()),
         ("Error", error()),

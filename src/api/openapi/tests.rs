@@ -76,3 +76,83 @@ fn every_reference_leads_somewhere() {
         assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
 }
+
+/// The names in one place of the document: all `$.parameters[].name` with this `in`, of one operation or of all.
+fn parameters(place: &str, id: Option<&str>) -> BTreeSet<String> {
+    let of = operations::all().into_iter().filter(|operation| id.is_none_or(|id| operation.id == id));
+    let all = of.flat_map(|operation| operation.parameters);
+    all.filter(|one| one["in"] == place).map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Learns which members a type takes: serde tells any deserializer.
+struct MembersOf<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> serde::Deserializer<'de> for MembersOf<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_struct<V: serde::de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        members: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = members;
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("there is no value"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[test]
+fn the_members_that_requests_may_have_are_those_that_are_read() {
+    use serde::Deserialize;
+    let mut read: &[&str] = &[];
+    let nothing = crate::api::wire::LockFields::deserialize(MembersOf(&mut read));
+    assert!(nothing.is_err() && !read.is_empty());
+    let schemas = schemas::all();
+    let requests = schemas.as_object().expect("schemas").iter().filter(|(name, _)| name.ends_with("Request"));
+    let members = requests.flat_map(|(_, schema)| schema["properties"].as_object().expect("members").keys().cloned());
+    assert_eq!(members.collect::<BTreeSet<_>>(), names(read));
+}
+
+#[test]
+fn the_query_parameters_that_are_described_are_those_that_are_read() {
+    use crate::api::{list, sign_in};
+    assert_eq!(parameters("query", Some("listLocks")), names(&list::PARAMETERS));
+    assert_eq!(parameters("query", Some("signInCallback")), names(&sign_in::PARAMETERS));
+    assert_eq!(parameters("query", None).len(), list::PARAMETERS.len() + sign_in::PARAMETERS.len());
+}
+
+#[test]
+fn the_request_headers_that_are_described_are_those_that_are_read() {
+    // No parameters in OpenAPI: what a client takes is said by the content types and by Content-Encoding; the cookie is
+    // the browser's business, and the address the proxy's.
+    const OTHERWISE: [&str; 4] = ["accept", "accept-encoding", "cookie", "x-forwarded-for"];
+    fn read(directory: &std::path::Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(directory).expect("the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                read(&path, found);
+            } else if !path.to_str().is_some_and(|path| path.ends_with("tests.rs")) {
+                let text = std::fs::read_to_string(&path).expect("a source");
+                let names = text.split("fields.named(\"").skip(1).filter_map(|rest| rest.split('"').next());
+                found.extend(names.map(str::to_ascii_lowercase));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let described = parameters("header", None).into_iter().map(|name| name.to_ascii_lowercase());
+    assert_eq!(found, described.chain(names(&OTHERWISE)).collect());
+}

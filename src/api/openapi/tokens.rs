@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::operations::{Operation, answer, for_everybody, unauthenticated};
+use super::operations::{Operation, answer, body, for_everybody, unauthenticated};
 use super::responses::with_headers;
 use super::schemas::USER;
 use crate::api::error;
@@ -74,6 +74,7 @@ fn rotate() -> Operation {
         description: "The token presented stops at once, everywhere: no request with it succeeds that begins after this \
                       answer. Your locks stay yours.",
         needs_token: true,
+        body: Some(body("NoMembers", false, json!({}))),
         answers: vec![(200, answer("The new token: shown this once", "Token", &["Cache-Control"], example()))],
         errors,
         ..for_everybody("/auth/token/rotate")
