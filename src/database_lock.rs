@@ -7,14 +7,18 @@
 //!
 //! The lock file belongs to the database's real path: reached through a symbolic link or from another
 //! directory, it is the same one. The pid in it is for people alone.
+//!
+//! Root may run a command in a directory where the service's user can write, and put links. So the lock file itself is
+//! never reached through a link, nor is it a second name of another file: what is written here is written to it alone.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access, statfs};
+use rustix::fs::{Access, OFlags, access, statfs};
+use rustix::io::Errno;
 
 /// File systems over a network, by their numbers in `linux/magic.h`: neither their locks nor their syncs are sure.
 const NETWORK: [(u64, &str); 5] =
@@ -55,12 +59,16 @@ impl DatabaseLock {
         path.push(".lock");
         let unwritable = |e: io::Error| {
             let path = path.display();
-            DatabaseLockError::Unfit(format!("cannot lock {path}: {e}; the server's user must be able to write there"))
+            let advice = match e.kind() {
+                io::ErrorKind::Other => "remove it", // see `open_no_link`
+                _ => "the server's user must be able to write there",
+            };
+            DatabaseLockError::Unfit(format!("cannot lock {path}: {e}; {advice}"))
         };
         access(&directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| unwritable(e.into()))?;
         // Mode 600: whoever may open the file, even for reading, may lock it.
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-        let mut file = options.open(&path).map_err(unwritable)?;
+        let mut file = open_no_link(options, Path::new(&path)).map_err(unwritable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -83,12 +91,31 @@ impl DatabaseLock {
         let (_, real) = real_path(file)?;
         let mut path: OsString = real.into();
         path.push(".lock");
-        if Path::new(&path).exists() { DatabaseLock::take(file).map(Some) } else { Ok(None) }
+        if Path::new(&path).symlink_metadata().is_ok() { DatabaseLock::take(file).map(Some) } else { Ok(None) }
     }
 
     /// The database's real path: absolute, no symbolic link in it.
     pub fn database(&self) -> &Path {
         &self.database
+    }
+}
+
+/// Opens a regular file that has one name, and not through a symbolic link.
+///
+/// # Errors
+/// It cannot be opened; or it is something else, with an error of the kind `Other`.
+pub fn open_no_link(mut options: OpenOptions, path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK a pipe would keep us waiting; to a regular file it means nothing.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::LOOP.raw_os_error() => io::Error::other("it is a symbolic link"),
+        _ => error,
+    })?;
+    let found = file.metadata()?;
+    match found.is_file() && found.nlink() == 1 {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file with a single name")),
     }
 }
 
@@ -142,6 +169,8 @@ fn holder(lock_file: &mut File) -> String {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+
+    use rustix::fs::{CWD, FileType, Mode};
 
     use super::*;
 
@@ -216,6 +245,31 @@ mod tests {
             refusal(&directory.join("../").join(directory.file_name().unwrap()).join("octostore.db"))
                 .contains("in use")
         );
+    }
+
+    #[test]
+    fn a_lock_file_that_is_a_link_or_no_file_of_its_own_is_refused_and_its_target_kept() {
+        let directory = directory("planted");
+        let (database, planted) = (directory.join("octostore.db"), directory.join("octostore.db.lock"));
+        let precious = directory.join("precious");
+        fs::write(&precious, "precious").unwrap();
+        let refused = |says: &str| {
+            for refusal in [refusal(&database), DatabaseLock::take_if_any(&database).unwrap_err().to_string()] {
+                assert!(refusal.contains(says) && refusal.ends_with("remove it"), "{refusal}");
+            }
+            fs::remove_file(&planted).unwrap();
+            assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        };
+        std::os::unix::fs::symlink(&precious, &planted).unwrap();
+        refused("symbolic link");
+        std::os::unix::fs::symlink(directory.join("nowhere"), &planted).unwrap();
+        refused("symbolic link");
+        assert!(!directory.join("nowhere").exists());
+        fs::hard_link(&precious, &planted).unwrap();
+        refused("no regular file");
+        rustix::fs::mknodat(CWD, &planted, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        refused("no regular file");
+        DatabaseLock::take(&database).unwrap();
     }
 
     #[test]

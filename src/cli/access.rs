@@ -1,14 +1,18 @@
 //! The way to a database: by its lock if no server runs, else through the server that has it.
 
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io, thread};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::Failure;
 use super::files::must_exist;
 use super::progress::Progress;
 use crate::admin::{Client, Reply, Request, copy_path};
 use crate::clock::Duration;
-use crate::database_lock::{DatabaseLock, DatabaseLockError};
+use crate::database_lock::{DatabaseLock, DatabaseLockError, open_no_link};
 use crate::journal::{Inspected, Pages, SqliteJournal};
 
 /// How often, and after what pause, a database is tried that somebody has who does not answer: a server that is just
@@ -94,12 +98,25 @@ fn copy_of(client: &mut Client, real: &Path, progress: &mut Progress) -> Result<
     }
 }
 
-/// Moves a file; on another disk, by copying it.
+/// Makes the server's copy the caller's own new file. One that is the caller's already is moved. Root's is made anew of
+/// another user's: that user could have opened the file before it was moved, or have put a link in its place.
 fn take(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(from, to).map(|_| ()),
-        moved => moved,
+    if is_callers(from)? {
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Err(Errno::XDEV) => {}
+            moved => return moved.map_err(io::Error::from),
+        }
     }
+    let mut from = open_no_link(fs::OpenOptions::new().read(true).clone(), from)?;
+    let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut from, &mut to).map(|_| ())
+}
+
+/// Whether a file, and the directory it is in, belong to whoever runs this.
+fn is_callers(file: &Path) -> io::Result<bool> {
+    let caller = rustix::process::geteuid().as_raw();
+    let directory = fs::metadata(file.parent().unwrap_or(file))?;
+    Ok(directory.uid() == caller && fs::symlink_metadata(file)?.uid() == caller)
 }
 
 /// Whether a server that is starting may be there soon.

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write, stderr, stdout};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, RenameFlags, renameat_with};
 
 use super::Failure;
+use crate::database_lock::open_no_link;
 
 /// Whatever a command makes is its owner's alone: databases hold lease ids.
 pub fn keep_to_the_owner() {
@@ -25,7 +26,9 @@ pub fn leave_to_the_owner(database: &Path) -> Result<(), Failure> {
     };
     let owner = fs::metadata(directory).map_err(failed)?;
     for file in [database.to_owned(), with_suffix(database, ".lock")] {
-        chown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        // Not by its name: the owner of the directory could have led it to somebody else's file.
+        let own = open_no_link(fs::OpenOptions::new().read(true).clone(), &file).map_err(failed)?;
+        fchown(own, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
     }
     Ok(())
 }
@@ -45,16 +48,6 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-/// Removes a file if it is there.
-pub fn remove(path: &Path) -> Result<(), Failure> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(format!("{} cannot be removed: {error}", path.display()).into())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Gives the file `new` the name `path`, on disk. If there is one of that name it is replaced, or that is an error.

@@ -109,7 +109,8 @@ impl SqliteJournal {
         with_grace: bool,
         progress: &mut dyn FnMut(Pages),
     ) -> Result<Inspected, JournalError> {
-        for there in [path.to_owned(), beside(path, "-wal")] {
+        // A `-wal` file or a rollback journal that an earlier database has left would be played into the restored one.
+        for there in [path.to_owned(), beside(path, "-wal"), beside(path, "-journal")] {
             if there.symlink_metadata().is_ok() {
                 let there = there.display();
                 return Err(JournalError::Failed(format!(
@@ -119,13 +120,31 @@ impl SqliteJournal {
         }
         SqliteJournal::verify(backup)?;
         let new = beside(path, ".restoring");
-        let made = SqliteJournal::copy_stopped(backup, &remove_remains(&new)?, progress)
+        SqliteJournal::remove_remains(&new)?;
+        let made = SqliteJournal::copy_stopped(backup, &new, progress)
             .and_then(|()| make_anew(&new, backup, with_grace))
             .and_then(|held| name(&new, path).map(|()| held));
         if made.is_err() {
-            let _ = remove_remains(&new);
+            let _ = SqliteJournal::remove_remains(&new);
         }
         made
+    }
+
+    /// Removes what an earlier run that was killed has left under the temporary name `new`: the file, and what lies beside
+    /// it, which SQLite would play into the next file of that name.
+    ///
+    /// # Errors
+    /// Something is there that cannot be removed.
+    pub fn remove_remains(new: &Path) -> Result<(), JournalError> {
+        for remains in [new.to_owned(), beside(new, "-wal"), beside(new, "-journal")] {
+            match fs::remove_file(&remains) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(JournalError::Failed(format!("{} cannot be removed: {error}", remains.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -172,19 +191,6 @@ fn name(new: &Path, path: &Path) -> Result<(), JournalError> {
     let failed = |error: std::io::Error| JournalError::Failed(format!("naming {} failed: {error}", path.display()));
     renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE).map_err(|error| failed(error.into()))?;
     sync(path.parent().unwrap_or(path)).map_err(failed)
-}
-
-/// What an earlier run that was killed has left under a temporary name.
-fn remove_remains(new: &Path) -> Result<PathBuf, JournalError> {
-    for remains in [new.to_owned(), beside(new, "-wal"), beside(new, "-journal")] {
-        match fs::remove_file(&remains) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(JournalError::Failed(format!("{} cannot be removed: {error}", remains.display())));
-            }
-            _ => {}
-        }
-    }
-    Ok(new.to_owned())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, JournalError> {

@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::options::clear_environment;
 use crate::common::process::Process;
-use crate::common::{Failed, Home, Server};
+use crate::common::{Failed, Grant, Home, Server};
 
 /// `octostore` with these arguments, in this directory.
 pub fn command(home: &Home, args: &[&str]) -> Command {
@@ -63,13 +63,28 @@ pub fn dumped_names(home: &Home) -> Vec<String> {
     dump(home).iter().map(|line| line["name"].as_str().expect("a name").to_owned()).collect()
 }
 
+/// Has 16 locks with a kilobyte each granted to alice, so many times.
+#[track_caller]
+pub fn fill(server: &Server, times: usize) {
+    let mut alice = server.user("alice");
+    let body = json!({ "ttl_seconds": 3600, "metadata": "m".repeat(1000) }).to_string();
+    for batch in 0..times {
+        // At once, since each request alone is a sync.
+        for n in 0..16 {
+            let request = alice.post_bytes(&format!("/locks/lock-{batch}-{n}/acquire"), body.as_bytes());
+            alice.connection.send(&request);
+        }
+        (0..16).for_each(|_| _ = Grant::of(&alice.connection.read()));
+    }
+}
+
 /// A server that has granted these locks to alice, and was stopped in order.
 #[track_caller]
 pub fn stopped_with(names: &[&str]) -> Server {
     let mut server = Server::on(crate::common::Driver::Auto);
     let mut alice = server.user("alice");
     for name in names {
-        alice.grant(name, serde_json::json!({ "ttl_seconds": 3600, "metadata": "it's \"mine\"" }));
+        alice.grant(name, json!({ "ttl_seconds": 3600, "metadata": "it's \"mine\"" }));
     }
     assert!(server.terminate().success(), "{}", server.log());
     server

@@ -77,11 +77,18 @@ fn a_backup_replaces_nothing_unless_it_is_told_to_and_never_the_database() {
     assert_eq!(fs::read(home.file("copy.db")).expect("read"), b"precious");
     succeed(home, &["backup", "--force", "copy.db"]);
     succeed(home, &["check", "copy.db"]);
-    for own in ["octostore.db", "octostore.db-wal", "../octostore.db/../octostore.db", "octostore.db.lock"] {
-        let ended = run(home, &["backup", "--force", own]);
-        assert_eq!(ended.status.code(), Some(1), "{own}: {ended:?}");
+    fail(home, &["backup", "--force", "../octostore.db/../octostore.db"], 1, &["cannot be used"]);
+    std::os::unix::fs::symlink("octostore.db", home.file("link.db")).expect("link");
+    let suffixes = ["", "-wal", "-wal-copy", "-journal", ".lock", ".admin", ".copy", ".restoring"];
+    for own in suffixes.map(|suffix| format!("octostore.db{suffix}")).iter().chain([&"local.token".to_owned()]) {
+        fail(home, &["backup", "--force", own], 1, &["the database itself"]);
+        fail(home, &["backup", "--force", own, "--database", "link.db"], 1, &["the database itself"]);
     }
-    fail(home, &["backup", "--force", "octostore.db"], 1, &["the database itself"]);
+    fail(home, &["backup", "--force", "link.db", "--database", "link.db"], 1, &["the database itself"]);
+    // A database whose name is that of the copy under way.
+    fs::rename(home.file("copy.db"), home.file("new.db.partial")).expect("rename");
+    fail(home, &["backup", "new.db", "--database", "new.db.partial"], 1, &["the database itself"]);
+    succeed(home, &["check", "new.db.partial"]);
     succeed(home, &["check"]);
     fail(home, &["backup", "no/such/copy.db"], 1, &["no/such/copy.db"]);
     fail(home, &["backup", "/"], 1, &["does not name a file"]);
@@ -109,6 +116,13 @@ fn a_restored_backup_has_the_accounts_and_none_of_the_leases() {
     succeed(home, &["backup", "copy.db"]);
     let before = fs::read(home.file("copy.db")).expect("read");
     fail(home, &["restore", "copy.db"], 1, &["octostore.db exists", "move it away"]);
+    // What an earlier database of that name has left would be played into the restored one at the next start.
+    for left in ["new.db-wal", "new.db-journal"] {
+        fs::write(home.file(left), "hot").expect("write");
+        fail(home, &["restore", "copy.db", "--database", "new.db"], 1, &[left, "exists", "move it away"]);
+        assert!(!home.file("new.db").exists());
+        fs::remove_file(home.file(left)).expect("remove");
+    }
 
     let other = Home::new();
     fs::copy(home.file("copy.db"), other.file("copy.db")).expect("copy");
@@ -191,8 +205,16 @@ fn a_copy_made_while_the_server_ran_lacks_its_newest_commits_and_is_refused() {
 fn what_a_killed_restore_or_backup_has_left_is_no_hindrance() {
     let server = stopped_with(&["a"]);
     let home = &server.options.home;
-    fs::write(home.file("copy.db.partial"), "half").expect("write");
+    for remains in ["copy.db.partial", "copy.db.partial-wal", "copy.db.partial-journal"] {
+        fs::write(home.file(remains), "half").expect("write");
+    }
     succeed(home, &["backup", "copy.db"]);
+    assert!(succeed(home, &["check", "copy.db"]).contains("locks held      1"));
+    for left in ["other.db-wal", "other.db-journal"] {
+        fs::write(home.file(left), "hot").expect("write");
+        fail(home, &["backup", "other.db"], 1, &[left, "exists", "move it away"]);
+        fs::remove_file(home.file(left)).expect("remove");
+    }
     for remains in ["new.db.restoring", "new.db.restoring-wal"] {
         fs::write(home.file(remains), "half").expect("write");
     }

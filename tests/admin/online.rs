@@ -1,15 +1,16 @@
 //! Of a running server, which goes on meanwhile.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::commands::{command, dump, dumped_names, fail, files, run, succeed};
+use crate::commands::{command, dump, dumped_names, fail, files, fill, run, succeed};
 use crate::common::options::text;
 use crate::common::process::Process;
-use crate::common::tools::strace;
-use crate::common::{Driver, Grant, Home, Options, Server, eventually};
+use crate::common::tools::{shell, strace};
+use crate::common::{Driver, Home, Options, Server, eventually};
 
 crate::both_drivers! {
     a_backup_of_a_running_server_holds_all_that_was_answered_before,
@@ -28,16 +29,7 @@ fn server_with_a_disk(fault: &str) -> Server {
     let rules = ["-P", text(&copy), "-e", "trace=pwrite64", "-e", &inject];
     options.wrapper = strace(&options.home.file("trace"), &rules);
     let server = Server::start(options);
-    let mut alice = server.user("alice");
-    let body = json!({ "ttl_seconds": 3600, "metadata": "m".repeat(1000) }).to_string();
-    // Sixteen at once, since each request alone is a sync.
-    for batch in 0..60 {
-        for n in 0..16 {
-            let request = alice.post_bytes(&format!("/locks/lock-{batch}-{n}/acquire"), body.as_bytes());
-            alice.connection.send(&request);
-        }
-        (0..16).for_each(|_| _ = Grant::of(&alice.connection.read()));
-    }
+    fill(&server, 60);
     server
 }
 
@@ -93,6 +85,47 @@ fn a_backup_goes_to_another_disk_too() {
         fs::remove_file(&file).expect("remove");
         let _ = fs::remove_file(format!("{}.partial", file.display()));
     }
+}
+
+#[test]
+fn a_backup_is_not_undone_by_the_journal_of_one_that_was_killed() {
+    let server = Server::on(Driver::Auto);
+    let home = &server.options.home;
+    server.user("alice").grant("a", json!({}));
+    // The journal of a transaction that has begun to change its file, as a kill -9 leaves it.
+    shell(&format!(
+        "cd '{}' && sqlite3 other.db <<'END'\n\
+         CREATE TABLE junk (a); INSERT INTO junk VALUES (zeroblob(100000));\n\
+         PRAGMA cache_size = 1; BEGIN; UPDATE junk SET a = randomblob(200000);\n\
+         .shell cp other.db-journal copy.db.partial-journal\nROLLBACK;\nEND",
+        text(&home.path)
+    ));
+    assert!(fs::metadata(home.file("copy.db.partial-journal")).expect("the journal").len() > 4096);
+    succeed(home, &["backup", "copy.db"]);
+    assert!(succeed(home, &["check", "copy.db"]).contains("locks held      1"));
+    assert!(!home.file("copy.db.partial-journal").exists());
+}
+
+#[test]
+fn what_root_takes_of_another_users_server_is_roots_own() {
+    if !rustix::process::geteuid().is_root() {
+        return; // only root can give a directory to somebody else
+    }
+    let mut options = Options::new(Driver::Auto);
+    chown(&options.home.path, Some(65534), Some(65534)).expect("chown");
+    let other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    options.wrapper = other.map(str::to_owned).to_vec();
+    let server = Server::start(options);
+    let home = &server.options.home;
+    assert_eq!(fs::metadata(&server.options.database).expect("the database").uid(), 65534);
+    server.user("alice").grant("a", json!({}));
+    let shelf = Home::new();
+    let copy = shelf.file("copy.db");
+    succeed(home, &["backup", text(&copy)]);
+    let made = fs::metadata(&copy).expect("the backup");
+    assert_eq!((made.uid(), made.mode() & 0o777), (0, 0o600));
+    assert!(succeed(home, &["check", text(&copy)]).contains("locks held      1"));
+    assert_eq!(files(&shelf), ["copy.db"]);
 }
 
 #[test]

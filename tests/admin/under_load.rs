@@ -1,18 +1,22 @@
 //! A backup taken while several workers are busy, restored, and held against what clients were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::commands::{fail, succeed};
+use crate::commands::{fail, fill, succeed};
 use crate::common::{Driver, Grant, Options, Server, User, eventually};
 
 crate::both_drivers! {
     a_backup_taken_under_load_is_restored_and_no_promise_is_broken,
 }
+
+/// What the server copies at once.
+const SLICE_BYTES: u64 = 64 * 4096;
 
 /// What clients were told.
 #[derive(Default)]
@@ -22,12 +26,14 @@ struct Told {
     highest: AtomicU64,
     /// Leases that are never released, with their tokens, in the order of the answers of each client.
     kept: Mutex<BTreeMap<String, u64>>,
+    /// How much of the copy there was, in slices, whenever a grant was answered.
+    slices: Mutex<BTreeSet<u64>>,
     enough: AtomicBool,
 }
 
 impl Told {
     /// Acquires and releases, and keeps every fourth lock, until it is enough.
-    fn one_client(&self, mut user: User, client: usize) {
+    fn one_client(&self, mut user: User, client: usize, copy: &Path) {
         for n in 0.. {
             if self.enough.load(Ordering::Relaxed) {
                 return;
@@ -35,6 +41,9 @@ impl Told {
             let name = format!("client-{client}-{n}");
             let Grant { lease_id, token } = user.grant(&name, json!({ "metadata": "m".repeat(500) }));
             self.grants.fetch_add(1, Ordering::Relaxed);
+            if let Ok(copied) = fs::metadata(copy) {
+                self.slices.lock().expect("slices").insert(copied.len() / SLICE_BYTES);
+            }
             self.highest.fetch_max(token, Ordering::Relaxed);
             if n % 4 == 0 {
                 self.kept.lock().expect("kept").insert(name, token);
@@ -50,22 +59,30 @@ fn a_backup_taken_under_load_is_restored_and_no_promise_is_broken(driver: Driver
     let mut server = Server::start(options);
     let home = server.options.home.clone();
     let carol = succeed(&home, &["user", "add", "carol"]).trim().to_owned();
+    fill(&server, 400);
     let told = Told::default();
-    let (before, during) = thread::scope(|scope| {
+    let copy = home.file("octostore.db.copy");
+    let before = thread::scope(|scope| {
         for client in 0..8 {
             let user = if client == 0 { User::connect(server.address, &carol) } else { server.user("alice") };
-            let told = &told;
-            scope.spawn(move || told.one_client(user, client));
+            let (told, copy) = (&told, &copy);
+            scope.spawn(move || told.one_client(user, client, copy));
         }
+        scope.spawn(|| {
+            while !told.enough.load(Ordering::Relaxed) {
+                server.assert_healthy();
+            }
+        });
         eventually("there is something to copy", || told.grants.load(Ordering::Relaxed) > 2000);
         let before = told.kept.lock().expect("kept").clone();
-        let granted = told.grants.load(Ordering::Relaxed);
         succeed(&home, &["backup", "copy.db"]);
-        let during = told.grants.load(Ordering::Relaxed) - granted;
         told.enough.store(true, Ordering::Relaxed);
-        (before, during)
+        before
     });
-    assert!(during > 0, "the clients went on meanwhile");
+    // Commits went on between the slices, and not only before the first and after the last.
+    let slices = fs::metadata(home.file("copy.db")).expect("the backup").len() / SLICE_BYTES;
+    let with_a_grant = told.slices.lock().expect("slices").len() as u64;
+    assert!(slices >= 25 && with_a_grant >= slices / 3, "grants in {with_a_grant} of {slices} slices");
     assert_what_was_answered_is_in(&succeed(&home, &["dump", "--database", "copy.db"]), &before, &told);
     assert!(server.terminate().success(), "{}", server.log());
 
