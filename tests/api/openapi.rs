@@ -17,8 +17,12 @@ crate::both_drivers! {
 /// Described, and shown by other tests: the operation if it is one's own, status and code, the file and the test.
 ///
 /// A disk that fails, a server with too much to do, one that stops or was restored, 2^53 tokens later, what is too
-/// slow or a hundred wrong tokens late, and what takes a GitHub.
-const SHOWN_ELSEWHERE: [(&str, u16, &str, &str, &str); 12] = [
+/// slow or a hundred wrong tokens late, and what takes a GitHub or other settings.
+const SHOWN_ELSEWHERE: [(&str, u16, &str, &str, &str); 16] = [
+    ("getMetrics", 401, "authentication_required", METRICS, "a_token_of_its_own_lets_others_in"),
+    ("getMetrics", 401, "authentication_failed", METRICS, "a_token_of_its_own_lets_others_in"),
+    ("getMetrics", 403, "forbidden", METRICS, "by_default_this_machine_reads_the_figures_and_nobody_else"),
+    ("getMetrics", 404, "not_found", METRICS, "metrics_can_be_off"),
     ("", 408, "request_timeout", "tests/http/deadlines.rs", "a_head_that_trickles_is_cut_with_a_408"),
     (
         "",
@@ -68,6 +72,8 @@ const SHOWN_ELSEWHERE: [(&str, u16, &str, &str, &str); 12] = [
         "with_syncs_of_5_s_health_is_503_and_what_is_answered_is_durable",
     ),
 ];
+
+const METRICS: &str = "tests/metrics/access.rs";
 
 #[test]
 fn the_tests_that_show_the_other_answers_exist() {
