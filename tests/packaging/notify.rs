@@ -107,7 +107,7 @@ fn a_manager_that_is_not_there_keeps_nobody_from_serving() {
 }
 
 fn signs_of_life_stop_while_a_worker_is_stalled(driver: Driver) {
-    let mut options = Options::new(driver);
+    let mut options = Options::new(driver).args(&["--watchdog", "10"]);
     let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
     let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=14000000:when=100"));
     options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
