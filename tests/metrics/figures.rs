@@ -137,7 +137,7 @@ fn what_workers_count_is_shown_as_one_sum_that_never_falls(driver: Driver) {
     let now = scrape(&server);
     assert!(now.get("octostore_disk_free_bytes") <= now.get("octostore_disk_bytes"));
     assert!(now.get("octostore_database_bytes") >= 4096.0 && now.get("octostore_wal_bytes") > 0.0);
-    // An inbox takes 4,096 asks: that one is full is counted in `hub_tests.rs`, where it can be filled.
+    // An inbox takes 4,096 asks: that one is full is counted in `hub/tests.rs`, where it can be filled.
     assert_eq!(now.get("octostore_inbox_full_total"), 0.0);
     assert!(now.get("process_cpu_seconds_total") > 0.0 && now.get("process_open_fds") > 5.0);
     assert_eq!(now.label("octostore_build_info", "version"), Some(env!("CARGO_PKG_VERSION")));

@@ -15,10 +15,16 @@ use edits::{Edit, FOR_SIMULATION, INSPECTED};
 use faults::FAULTS;
 
 /// The files that ship, below `src/`: all that decides, nothing that touches the world.
-const CORE: [&str; 32] = [
+const CORE: [&str; 38] = [
     "fence.rs",
     "handoff.rs",
-    "hub.rs",
+    "hub/lists.rs",
+    "hub/mod.rs",
+    "hub/news.rs",
+    "hub/pending.rs",
+    "hub/probe.rs",
+    "hub/turn.rs",
+    "hub/waiters.rs",
     "journal/accounts.rs",
     "journal/backup.rs",
     "journal/fold.rs",

@@ -27,8 +27,8 @@ pub const FOR_SIMULATION: [Edit; 21] = [
     Edit { file: "journal/mod.rs", find: "pub use sqlite_offline::{Inspected, SCHEMA_VERSION};\n", replace: "" },
     Edit { file: "mesh.rs", find: "ASKS: usize = 4096", replace: "ASKS: usize = 6" },
     Edit { file: "mesh.rs", find: "OUTSTANDING: usize = 16384", replace: "OUTSTANDING: usize = 12" },
-    Edit { file: "hub.rs", find: "ASKS_PER_TURN: usize = 512", replace: "ASKS_PER_TURN: usize = 3" },
-    Edit { file: "hub.rs", find: "SWEEP_PER_TURN: usize = 512", replace: "SWEEP_PER_TURN: usize = 2" },
+    Edit { file: "hub/mod.rs", find: "ASKS_PER_TURN: usize = 512", replace: "ASKS_PER_TURN: usize = 3" },
+    Edit { file: "hub/turn.rs", find: "SWEEP_PER_TURN: usize = 512", replace: "SWEEP_PER_TURN: usize = 2" },
     Edit { file: "journal/intake.rs", find: "LANE: usize = 16", replace: "LANE: usize = 2" },
     Edit { file: "journal/intake.rs", find: "BATCH_BYTES: usize = 256 << 10", replace: "BATCH_BYTES: usize = 3 << 10" },
     Edit { file: "journal/writer.rs", find: "COMMIT_BYTES: usize = 2 << 20", replace: "COMMIT_BYTES: usize = 7 << 10" },
@@ -41,7 +41,7 @@ pub const FOR_SIMULATION: [Edit; 21] = [
 /// Files whose private parts the oracle looks at, and the child module in `src/inspect/` that lets it.
 pub const INSPECTED: [(&str, &str); 4] = [
     ("journal/writer.rs", "writer.rs"),
-    ("hub.rs", "hub.rs"),
+    ("hub/mod.rs", "hub.rs"),
     ("shard.rs", "shard.rs"),
     ("lease/table.rs", "table.rs"),
 ];

@@ -79,7 +79,7 @@ pub const FAULTS: [Fault; 25] = [
         name: "leases_run_out_by_the_wall_clock",
         within: 100,
         edits: &[Edit {
-            file: "hub.rs",
+            file: "hub/turn.rs",
             find: "shard.sweep(clock::now_ns(),",
             replace: "shard.sweep(clock::wall_ns(),",
         }],
@@ -89,22 +89,22 @@ pub const FAULTS: [Fault; 25] = [
         within: 100,
         edits: &[
             Edit {
-                file: "hub.rs",
+                file: "hub/mod.rs",
                 find: "    probed: Cell<Option<(u64, Seq)>>,",
                 replace: "    probed: Cell<Option<(u64, Seq)>>,\n    turn_ns: Cell<u64>,",
             },
             Edit {
-                file: "hub.rs",
+                file: "hub/mod.rs",
                 find: "            probed: Cell::new(None),",
                 replace: "            probed: Cell::new(None),\n            turn_ns: Cell::new(0),",
             },
             Edit {
-                file: "hub.rs",
+                file: "hub/turn.rs",
                 find: "if !self.turn.end_is_due.replace(true) {",
                 replace: "if !self.turn.end_is_due.replace(true) {\n            self.turn_ns.set(clock::now_ns());",
             },
             Edit {
-                file: "hub.rs",
+                file: "hub/mod.rs",
                 find: "let now_ns = clock::now_ns();\n                let command",
                 replace: "let now_ns = self.turn_ns.get();\n                let command",
             },
@@ -211,8 +211,8 @@ pub const FAULTS: [Fault; 25] = [
         name: "the_sleeper_does_not_say_that_it_waits_for_a_commit",
         within: 100,
         edits: &[Edit {
-            file: "hub.rs",
-            find: "gate.doze(waits_for_room || self.somebody_waits());",
+            file: "hub/turn.rs",
+            find: "gate.doze(waits_for_room || self.waiters.any());",
             replace: "gate.doze(waits_for_room);",
         }],
     },
@@ -229,7 +229,7 @@ pub const FAULTS: [Fault; 25] = [
         name: "a_sweep_without_room_goes_on_for_ever",
         within: 5000,
         edits: &[Edit {
-            file: "hub.rs",
+            file: "hub/turn.rs",
             find: "let goes_on = more && shard.has_room_for_expiries();",
             replace: "let goes_on = more && shard.has_room();",
         }],
@@ -238,7 +238,7 @@ pub const FAULTS: [Fault; 25] = [
         name: "a_refused_ask_keeps_its_ticket",
         within: 300,
         edits: &[Edit {
-            file: "hub.rs",
+            file: "hub/mod.rs",
             find: "            Err(ask) => {\n                self.tickets.borrow_mut().settle(ask.ticket);",
             replace: "            Err(_) => {",
         }],

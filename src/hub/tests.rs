@@ -1,7 +1,10 @@
 //! Hubs of two cores and a journal in memory, driven turn by turn on one thread: what the threads do, without the threads.
 
+use std::task::Context;
+
 use uuid::Uuid;
 
+use super::lists::SCAN_PER_TURN;
 use super::*;
 use crate::fence::Fence;
 use crate::journal::{Call, Disk, Effect, Journal, Limits, MemoryJournal, Writer};
@@ -127,7 +130,7 @@ fn a_long_list_is_made_in_parts_and_others_are_answered_between() {
         other => panic!("{other:?}"),
     };
     assert_eq!(shares.iter_mut().map(total).collect::<Vec<_>>(), [(11, count / 2), (11, count / 2)]);
-    assert!(rig.hubs.iter().all(|hub| hub.scans.borrow().is_empty()), "nor is one left whose client has gone");
+    assert!(rig.hubs.iter().all(|hub| hub.lists.are_done()), "nor is one left whose client has gone");
 }
 
 #[test]
@@ -269,9 +272,9 @@ fn a_probe_given_up_leaves_nobody_to_wake() {
     let probe = rig.hubs[0].send_probe();
     rig.end_turn(0);
     assert!(rig.hubs[0].poll_probe(&probe, &mut Context::from_waker(Waker::noop())).is_pending());
-    assert!(rig.hubs[0].somebody_waits());
+    assert!(rig.hubs[0].waiters.any());
     rig.hubs[0].give_up_probe(Waker::noop());
-    assert!(!rig.hubs[0].somebody_waits());
+    assert!(!rig.hubs[0].waiters.any());
 }
 
 #[test]
