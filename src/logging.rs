@@ -12,13 +12,30 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::{LogFormat, LogSettings};
 use crate::sync::{Arc, AtomicU64, Bell, Ordering};
 
 /// The most lines that wait to be written.
 const MAX_WAITING: usize = 1024;
 /// How long [`Log::flush`] waits for the lines to be written, in steps of a hundredth of it.
 const FLUSH_US: u64 = 1_000_000;
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// A level, or directives as `tracing_subscriber::EnvFilter` knows them.
+    pub filter: String,
+}
+
+/// What a log line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]

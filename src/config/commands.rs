@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{ConfigError, Setting, database};
+use super::ConfigError;
+use super::setting::{LookUp, Setting};
 
 /// Which database a command is about.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -20,7 +21,7 @@ impl DatabaseArg {
     /// # Errors
     /// It is no path that a database can have.
     pub fn path(&self, env: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
-        database(&self.database, env)
+        LookUp(env).database(&self.database)
     }
 }
 

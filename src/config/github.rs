@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use url::{Host, Url};
 
-use super::{ConfigError, Secret, Setting};
+use super::setting::{LookUp, Setting};
+use super::{ConfigError, Secret, ServeArgs};
 
 /// The path that GitHub sends browsers back to.
 pub const CALLBACK_PATH: &str = "/auth/github/callback";
@@ -30,22 +31,17 @@ pub struct GithubSettings {
     pub redirect_uri: Option<String>,
 }
 
-/// What was said of GitHub.
-pub(super) struct Said {
-    pub client_id: Option<Setting>,
-    pub client_secret: Option<Setting>,
-    pub url: Option<Setting>,
-    pub api_url: Option<Setting>,
-    pub redirect_uri: Option<Setting>,
-}
-
-impl Said {
-    /// What it means; None if nothing was said.
+impl GithubSettings {
+    /// What was said of GitHub; None if nothing was.
     ///
     /// # Errors
     /// A part is missing, or makes no sense.
-    pub(super) fn settings(self) -> Result<Option<GithubSettings>, ConfigError> {
-        let Said { client_id, client_secret, url, api_url, redirect_uri } = self;
+    pub(super) fn new(args: &ServeArgs, look_up: LookUp<'_>) -> Result<Option<GithubSettings>, ConfigError> {
+        let client_id = look_up.optional(&args.github_client_id, "--github-client-id", "GITHUB_CLIENT_ID");
+        let client_secret = look_up.variable("GITHUB_CLIENT_SECRET");
+        let url = look_up.optional(&args.github_url, "--github-url", "GITHUB_URL");
+        let api_url = look_up.optional(&args.github_api_url, "--github-api-url", "GITHUB_API_URL");
+        let redirect_uri = look_up.optional(&args.github_redirect_uri, "--github-redirect-uri", "GITHUB_REDIRECT_URI");
         let lonely = |said: &Setting, without| {
             let shown = format!("set without {without}");
             Err(ConfigError { name: said.name, shown, wanted: TOGETHER })

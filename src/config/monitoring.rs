@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{ConfigError, Secret, Setting};
+use super::setting::LookUp;
+use super::{ConfigError, Secret};
 
 /// The flags, as typed.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -56,23 +57,19 @@ pub enum MetricsToken {
     File(PathBuf),
 }
 
-/// Looks a setting up: what was typed, the flag's name, the variable's name.
-type LookUp<'a> = dyn Fn(&Option<OsString>, &'static str, &'static str) -> Option<Setting> + 'a;
-
 /// The least that a watchdog waits, in seconds: more than what makes `/health` say 503.
 const LEAST_WATCHDOG_S: u32 = 3;
 
 impl Monitoring {
-    /// What was typed, or is in the environment: `setting` looks a flag up, then a variable.
+    /// What was typed, or is in the environment.
     ///
     /// # Errors
     /// The first setting that makes no sense.
-    pub(super) fn new(args: &MonitoringArgs, setting: &LookUp<'_>) -> Result<Monitoring, ConfigError> {
-        let access = setting(&args.metrics_access, "--metrics-access", "OCTOSTORE_METRICS_ACCESS");
-        let file = setting(&args.metrics_token_file, "--metrics-token-file", "OCTOSTORE_METRICS_TOKEN_FILE");
-        // No flag for this one: the list of processes would show it.
-        let inline = setting(&None, "", "OCTOSTORE_METRICS_TOKEN");
-        let watchdog = setting(&args.watchdog, "--watchdog", "OCTOSTORE_WATCHDOG_SECONDS");
+    pub(super) fn new(args: &MonitoringArgs, look_up: LookUp<'_>) -> Result<Monitoring, ConfigError> {
+        let access = look_up.optional(&args.metrics_access, "--metrics-access", "OCTOSTORE_METRICS_ACCESS");
+        let file = look_up.optional(&args.metrics_token_file, "--metrics-token-file", "OCTOSTORE_METRICS_TOKEN_FILE");
+        let inline = look_up.variable("OCTOSTORE_METRICS_TOKEN");
+        let watchdog = look_up.optional(&args.watchdog, "--watchdog", "OCTOSTORE_WATCHDOG_SECONDS");
         let metrics_token = match (file, inline) {
             (Some(file), _) => Some(MetricsToken::File(file.file()?)),
             (None, Some(inline)) => Some(MetricsToken::Inline(inline.secret("a token in ASCII")?)),

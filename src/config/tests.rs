@@ -2,6 +2,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use clap::{CommandFactory, Parser};
 
+use super::setting::{DATABASE_WANTED, SECONDS_WANTED};
 use super::*;
 
 /// The configuration for a command line and an environment.
