@@ -12,3 +12,4 @@ mod order;
 mod slow_disk;
 mod stalled;
 mod time;
+mod wall_clock;
