@@ -28,12 +28,12 @@ impl Client {
         Ok(Client { stream: BufReader::new(stream) })
     }
 
-    /// Asks, and gives the last reply. `progress` is told what comes before it. The connection stays open, and with it
+    /// Asks, and gives the last reply. `part` is told what comes before it. The connection stays open, and with it
     /// a copy that was made, as long as the client is there.
     ///
     /// # Errors
     /// A refusal, or the connection broke: the text is one line.
-    pub fn ask(&mut self, request: &Request, progress: &mut dyn FnMut(u64, u64)) -> Result<Reply, String> {
+    pub fn ask(&mut self, request: &Request, part: &mut dyn FnMut(Reply)) -> Result<Reply, String> {
         let broken = |error: io::Error| format!("the server does not answer at its admin socket: {error}");
         let mut line = serde_json::to_vec(request).expect("a request is JSON");
         line.push(b'\n');
@@ -50,7 +50,7 @@ impl Client {
                 Err(error) => return Err(broken(error)),
             }
             match serde_json::from_str(&line) {
-                Ok(Reply::Progress { done, total }) => progress(done, total),
+                Ok(reply) if !reply.is_last() => part(reply),
                 Ok(Reply::Refused { why }) => return Err(why),
                 Ok(reply) => return Ok(reply),
                 Err(_) => return Err("the server is of another version: use its own binary".to_owned()),

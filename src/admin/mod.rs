@@ -5,17 +5,19 @@
 //! kernel tells the server who is at the other end: its own user or root, nobody else is served.
 //!
 //! **The protocol.** A connection carries one request, a JSON object on one line, and the answer is any number of
-//! such lines ([`Reply`]), the last of which is no [`Reply::Progress`]. Then whoever has nothing more to do closes.
+//! such lines ([`Reply`]), the last of which is one that says so ([`Reply::is_last`]). Then whoever has nothing more to do closes.
 //! Both ends are of one version: the command line is the server's own binary, or else an error says so.
 //!
 //! A request to come is one more variant of [`Request`], with its arm in `Office::answer`.
 
 mod client;
+mod listing;
 mod server;
 mod socket;
 mod users;
 
 pub use client::Client;
+pub use listing::{Configured, UserRow};
 pub use server::Office;
 pub use users::UserChange;
 
@@ -31,6 +33,8 @@ pub enum Request {
     Copy,
     /// The figures, as `/metrics` has them.
     Figures,
+    /// The users.
+    ListUsers,
     /// A user of this name, with a token.
     AddUser {
         /// Its name.
@@ -59,6 +63,11 @@ pub enum Reply {
         /// Pages in all.
         total: u64,
     },
+    /// Some of the users; more follows.
+    Users {
+        /// By number.
+        users: Vec<UserRow>,
+    },
     /// The copy is whole, at [`copy_path`]. It has not been synced.
     Copied,
     /// The figures.
@@ -80,6 +89,13 @@ pub enum Reply {
         /// Why, in one line.
         why: String,
     },
+}
+
+impl Reply {
+    /// Whether nothing follows it.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Reply::Progress { .. } | Reply::Users { .. })
+    }
 }
 
 /// The admin socket of a database, which is given by its real path.

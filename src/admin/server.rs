@@ -15,9 +15,12 @@ use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::{fs, thread};
 
-use super::{MAX_REQUEST_BYTES, Reply, Request, UserChange, beside, copy_path, socket, socket_path};
+use super::{
+    Configured, MAX_REQUEST_BYTES, Reply, Request, UserChange, UserRow, beside, copy_path, socket, socket_path,
+};
 use crate::clock::Duration;
 use crate::journal::{Copied, Errand, Intake};
+use crate::lease::UserId;
 use crate::metrics::Registry;
 use crate::registrar::{NotChanged, Registrar};
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -31,12 +34,16 @@ const COPY_TIMEOUT: Duration = Duration::from_secs(300);
 /// What a copy must leave free on the database's disk, beside its own size.
 const SPARE_BYTES: u64 = 64 << 20;
 
+/// What is said when the journal's thread has no place for an errand.
+const BUSY: &str = "the server has too much to do: try again in a moment";
+
 /// What the admin socket is for.
 pub struct Office {
     database: PathBuf,
     intake: Arc<Intake>,
     registrar: Arc<Registrar>,
     registry: Registry,
+    configured: Configured,
     connections: AtomicU64,
     copying: Mutex<()>,
 }
@@ -46,13 +53,20 @@ impl Office {
     ///
     /// # Errors
     /// There can be none.
-    pub fn open(database: &Path, intake: Arc<Intake>, registrar: Arc<Registrar>, registry: Registry) -> io::Result<()> {
+    pub fn open(
+        database: &Path,
+        intake: Arc<Intake>,
+        registrar: Arc<Registrar>,
+        registry: Registry,
+        configured: Configured,
+    ) -> io::Result<()> {
         let listener = socket::bind(database)?;
         let office = Office {
             database: database.to_owned(),
             intake,
             registrar,
             registry,
+            configured,
             connections: AtomicU64::new(0),
             copying: Mutex::new(()),
         };
@@ -93,6 +107,7 @@ impl Office {
         match request {
             Request::Copy => self.copy(stream),
             Request::Figures => tell(stream, &Reply::Figures { page: self.registry.page() }),
+            Request::ListUsers => self.list_users(stream),
             Request::AddUser { .. } | Request::RotateUser { .. } | Request::RemoveUser { .. } => {
                 tell(stream, &self.change_user(request))
             }
@@ -118,7 +133,7 @@ impl Office {
         let (reply, end) = sync_channel(1);
         let errand = Errand::Copy { to: path.to_owned(), progress, reply };
         if self.intake.send(errand).is_err() {
-            return tell(stream, &refused("the server has too much to do: try again in a moment"));
+            return tell(stream, &refused(BUSY));
         }
         // Ends when the journal's thread has let go of its end. An error here lets go of ours, and so ends the copy.
         for pages in &pages {
@@ -142,6 +157,22 @@ impl Office {
         match rustix::fs::statvfs(directory) {
             Ok(disk) => is_room(disk.f_bavail.saturating_mul(disk.f_frsize), bytes, directory),
             Err(_) => Ok(()),
+        }
+    }
+
+    /// Passes the users on, as many at a time as the journal's thread reads between two commits.
+    fn list_users(&self, stream: &UnixStream) -> io::Result<()> {
+        let mut from = UserId(0);
+        loop {
+            let (reply, answer) = sync_channel(1);
+            if self.intake.send(Errand::Users { from, reply }).is_err() {
+                return tell(stream, &refused(BUSY));
+            }
+            let Ok(users) = answer.recv() else { return tell(stream, &refused("the server is stopping")) };
+            let Some((last, _)) = users.last() else { return tell(stream, &Reply::Done) };
+            from = UserId(last.id.0 + 1);
+            let row = |(account, stored): &(_, u32)| UserRow::new(account, *stored, Some(&self.configured));
+            tell(stream, &Reply::Users { users: users.iter().map(row).collect() })?;
         }
     }
 

@@ -76,23 +76,40 @@ impl Access {
 /// # Errors
 /// It cannot be read.
 pub fn inspect(database: &Path) -> Result<Inspected, Failure> {
+    look(database, Ok, |mut client, real| {
+        // The server keeps the copy for as long as the client is there.
+        let copy = copy_of(&mut client, &real, &mut Progress::new("copying"))?;
+        Ok(SqliteJournal::inspect(&copy)?)
+    })
+}
+
+/// Something of what the database at `database` holds: `of` what is in it, or what `ask` has from the server that runs on it.
+///
+/// # Errors
+/// It cannot be read, or as `ask` says.
+pub fn look<T>(
+    database: &Path,
+    of: impl FnOnce(Inspected) -> Result<T, Failure>,
+    ask: impl FnOnce(Client, PathBuf) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     must_exist(database)?;
     // Of a file that no server ever had, such as a backup, nothing is made beside it.
     if matches!(DatabaseLock::take_if_any(database), Ok(None)) {
-        return Ok(SqliteJournal::inspect(database)?);
+        return of(SqliteJournal::inspect(database)?);
     }
     match Access::to(database)? {
-        Access::Stopped(lock) => Ok(SqliteJournal::inspect(lock.database())?),
-        Access::Running(mut client, real) => {
-            // The server keeps the copy for as long as the client is there.
-            let copy = copy_of(&mut client, &real, &mut Progress::new("copying"))?;
-            Ok(SqliteJournal::inspect(&copy)?)
-        }
+        Access::Stopped(lock) => of(SqliteJournal::inspect(lock.database())?),
+        Access::Running(client, real) => ask(client, real),
     }
 }
 
 fn copy_of(client: &mut Client, real: &Path, progress: &mut Progress) -> Result<PathBuf, Failure> {
-    match client.ask(&Request::Copy, &mut |done, total| progress.show(Pages { done, total }))? {
+    let mut show = |part| {
+        if let Reply::Progress { done, total } = part {
+            progress.show(Pages { done, total });
+        }
+    };
+    match client.ask(&Request::Copy, &mut show)? {
         Reply::Copied => Ok(copy_path(real)),
         _ => Err("the server has answered something else than a copy".to_owned().into()),
     }

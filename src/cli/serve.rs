@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 
 use super::notify::Manager;
 use super::watch::{self, About, Watch};
-use crate::admin::{self, Office};
+use crate::admin::{self, Configured, Office};
 use crate::auth::{self, Credential, Failures, MAX_FAILURES, MAX_SIGN_IN_STEPS, NewLocalToken, Principals, SignIn};
 use crate::clock::{self, Duration};
 use crate::config::{Config, Driver};
@@ -96,9 +96,10 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     start_journal(journal, &recovered, &shared, events.clone())?;
     start_workers(rows, doors, &listener, &shared)?;
     watch_signals(events)?;
-    Office::open(lock.database(), shared.intake.clone(), registrar, shared.registry.clone()).map_err(|error| {
-        format!("the admin socket {} cannot be made: {error}", admin::socket_path(lock.database()).display())
-    })?;
+    let configured = Configured::new(&gathered.credentials);
+    Office::open(lock.database(), shared.intake.clone(), registrar, shared.registry.clone(), configured).map_err(
+        |error| format!("the admin socket {} cannot be made: {error}", admin::socket_path(lock.database()).display()),
+    )?;
     let address = listener.local_addr()?;
     tracing::info!("octostore {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     let status = format!("listening on http://{address}, {} workers, {}", shared.mesh.cores(), shared.driver);

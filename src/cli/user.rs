@@ -9,8 +9,7 @@ use std::path::Path;
 use super::Failure;
 use super::access::{self, Access};
 use super::files::{keep_to_the_owner, leave_to_the_owner, must_exist, print, tell};
-use crate::admin::{Reply, Request, UserChange};
-use crate::auth::CLI;
+use crate::admin::{Reply, Request, UserChange, UserRow};
 use crate::config::UserCommand;
 use crate::database_lock::DatabaseLock;
 use crate::journal::{Account, Inspected, Journal, Limits, SqliteJournal, decide};
@@ -22,7 +21,7 @@ use crate::journal::{Account, Inspected, Journal, Limits, SqliteJournal, decide}
 pub fn run(command: &UserCommand, database: &Path) -> Result<(), Failure> {
     keep_to_the_owner();
     let (request, done) = match command {
-        UserCommand::List => return list(&access::inspect(database)?),
+        UserCommand::List => return show(&list(database)?),
         UserCommand::Add { name } => (
             Request::AddUser { name: name.clone() },
             format!("{name} is added. This is the token, shown once: keep it"),
@@ -41,7 +40,7 @@ pub fn run(command: &UserCommand, database: &Path) -> Result<(), Failure> {
         must_exist(database)?;
     }
     let reply = match Access::to(database)? {
-        Access::Running(mut client, _) => client.ask(&request, &mut |_, _| ())?,
+        Access::Running(mut client, _) => client.ask(&request, &mut |_| ())?,
         Access::Stopped(lock) => change_stopped(&request, &lock)?,
     };
     match reply {
@@ -67,18 +66,28 @@ fn change_stopped(request: &Request, lock: &DatabaseLock) -> Result<Reply, Failu
     Ok(reply)
 }
 
+fn list(database: &Path) -> Result<Vec<UserRow>, Failure> {
+    let row = |(account, stored): (&Account, &u32)| UserRow::new(account, *stored, None);
+    let stored = |found: Inspected| Ok(found.accounts.iter().zip(&found.tokens).map(row).collect());
+    access::look(database, stored, |mut client, _| {
+        let mut all = Vec::new();
+        client.ask(&Request::ListUsers, &mut |part| {
+            if let Reply::Users { users } = part {
+                all.extend(users);
+            }
+        })?;
+        Ok(all)
+    })
+}
+
 /// A table: what to call a user in the other commands, how many tokens it has, and what others see of it.
-fn list(Inspected { accounts, tokens, .. }: &Inspected) -> Result<(), Failure> {
-    let called = |account: &Account| match (account.kind.as_str(), &account.login) {
-        (CLI, _) => account.external_id.clone(),
-        (kind, None) => format!("{kind}/{}", account.external_id),
-        (kind, Some(login)) => format!("{kind}/{} ({login})", account.external_id),
-    };
-    let width = accounts.iter().map(|account| called(account).len()).max().unwrap_or(0).max(4);
+fn show(users: &[UserRow]) -> Result<(), Failure> {
+    let width = users.iter().map(|user| user.name.len()).max().unwrap_or(0).max(4);
     print(|out: &mut dyn Write| -> io::Result<()> {
         writeln!(out, "{:width$}  TOKENS  USER ID", "USER")?;
-        for (account, tokens) in accounts.iter().zip(tokens) {
-            writeln!(out, "{:width$}  {tokens:6}  {}", called(account), account.public_id)?;
+        for UserRow { name, tokens, user_id } in users {
+            let tokens = tokens.map_or("-".to_owned(), |tokens| tokens.to_string());
+            writeln!(out, "{name:width$}  {tokens:>6}  {user_id}")?;
         }
         Ok(())
     })

@@ -83,8 +83,8 @@ const USER_HELP: &str = "\
 A change counts at once, in a running server too. A token goes to stdout,
 alone: TOKEN=$(octostore user add alice)
 Users of STATIC_TOKENS, and `local`, have their tokens in the configuration:
-they are listed, with 0 tokens, and not changed here. A user of GitHub is
-called github/ and its number there.
+they are listed, with - for a number where no server runs that knows it, and
+not changed here. A user of GitHub is called github/ and its number there.
 The locks of a user who is removed stay until they run out, at most an hour,
 since nobody can renew or release them; `user add` brings the account back,
 with those that are left.";

@@ -337,6 +337,14 @@ fn tokens_are_added_and_dropped_with_their_account<S: Site>(mut site: S) {
     assert_eq!(tokens, [(token(3), UserId(0)), (token(2), UserId(1))]);
     run_errand(&mut journal, named("cli", "bob"), AccountOp::Remove).unwrap();
     assert_eq!(journal.tokens().unwrap(), [(token(3), UserId(0))]);
+    let users = |journal: &mut S::J, from, most| {
+        let users = journal.users(UserId(from), most).unwrap();
+        users.into_iter().map(|(account, tokens)| (account.external_id, tokens)).collect::<Vec<_>>()
+    };
+    assert_eq!(users(&mut journal, 0, 9), [("ada".to_owned(), 1), ("bob".to_owned(), 0)]);
+    assert_eq!(users(&mut journal, 0, 1), [("ada".to_owned(), 1)], "a part of them");
+    assert_eq!(users(&mut journal, 1, 1), [("bob".to_owned(), 0)], "the next part");
+    assert_eq!(users(&mut journal, 2, 9), []);
     let back = run_errand(&mut journal, named("cli", "bob"), AccountOp::Add { token: token(5) }).unwrap();
     assert_eq!(back, bob, "the same account as before");
 }

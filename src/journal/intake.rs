@@ -13,7 +13,7 @@ use super::backup::{Copied, Pages};
 use super::record::encode;
 use crate::fence::FencingToken;
 use crate::handoff::Gate;
-use crate::lease::{Change, Seq};
+use crate::lease::{Change, Seq, UserId};
 use crate::sync::{ArrayQueue, AtomicBool, Bell, Ordering};
 use crate::vitals::Pulse;
 use crate::watermark::Watermark;
@@ -83,6 +83,13 @@ pub enum Errand {
         errand: AccountErrand,
         /// Told when the change is durable, or why there is none.
         reply: SyncSender<Result<(Account, AccountChange), AccountRefusal>>,
+    },
+    /// A part of the list of users: from this number on, by number, at most so many as are read between two commits.
+    Users {
+        /// The first that is wanted.
+        from: UserId,
+        /// Told the accounts, each with how many stored tokens it has: none, if there is none from there on.
+        reply: SyncSender<Vec<(Account, u32)>>,
     },
     /// A copy of all that is committed, made a slice at a time while commits go on: see `backup.rs`.
     Copy {

@@ -203,6 +203,14 @@ impl Journal for MemoryJournal {
         self.call(None, |content| Ok(content.tokens.clone()))
     }
 
+    fn users(&mut self, from: UserId, most: usize) -> Result<Vec<(Account, u32)>, JournalError> {
+        self.call(None, |content| {
+            let tokens = |user: UserId| content.tokens.iter().filter(|(_, its)| *its == user).count() as u32;
+            let accounts = content.accounts.iter().skip(from.0 as usize).take(most);
+            Ok(accounts.map(|account| (account.clone(), tokens(account.id))).collect())
+        })
+    }
+
     fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
         self.call(None, |content| {
             let user = match whose {

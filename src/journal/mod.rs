@@ -42,7 +42,7 @@ pub use restore::{GRACE_S, MARK_STEP};
 pub use ring::Limits;
 pub use sqlite::SqliteJournal;
 pub use sqlite_offline::{Inspected, SCHEMA_VERSION};
-pub use writer::{Workers, Writer};
+pub use writer::{USERS_AT_ONCE, Workers, Writer};
 
 use uuid::Uuid;
 
@@ -152,6 +152,12 @@ pub trait Journal: Send {
     /// # Errors
     /// What could not be read.
     fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError>;
+
+    /// The accounts from number `from` on, by number, at most so many; each with how many stored tokens it has.
+    ///
+    /// # Errors
+    /// What could not be read.
+    fn users(&mut self, from: UserId, most: usize) -> Result<Vec<(Account, u32)>, JournalError>;
 
     /// The account that is meant, with its tokens, if there is one.
     ///

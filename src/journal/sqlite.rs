@@ -248,6 +248,10 @@ impl Journal for SqliteJournal {
         self.run("reading", sqlite_accounts::read_tokens)
     }
 
+    fn users(&mut self, from: UserId, most: usize) -> Result<Vec<(Account, u32)>, JournalError> {
+        self.run("reading", |connection| sqlite_accounts::users(connection, from, most))
+    }
+
     fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
         self.run("reading", |connection| sqlite_accounts::holder(connection, whose))
     }

@@ -19,6 +19,9 @@ const BY_TOKEN: &str = "
     SELECT id, public_id, kind, external_id, login FROM accounts
     WHERE id = (SELECT user_id FROM tokens WHERE hash = ?1)";
 const TOKENS_OF: &str = "SELECT hash FROM tokens WHERE user_id = ?1 ORDER BY issued";
+const USERS: &str = "
+    SELECT id, public_id, kind, external_id, login, (SELECT count(*) FROM tokens WHERE user_id = accounts.id)
+    FROM accounts WHERE id >= ?1 ORDER BY id LIMIT ?2";
 const READ_TOKENS: &str = "SELECT hash, user_id FROM tokens";
 const ADD_TOKEN: &str = "
     INSERT INTO tokens (hash, user_id, issued)
@@ -64,6 +67,15 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Result<Vec<Accou
 pub(super) fn read_tokens(connection: &Connection) -> rusqlite::Result<Vec<(TokenHash, UserId)>> {
     let mut statement = connection.prepare(READ_TOKENS)?;
     let rows = statement.query_map([], |row| Ok((hash(row)?, UserId(row.get(1)?))))?;
+    rows.collect()
+}
+
+/// So many accounts from a number on, each with how many tokens it has.
+pub(super) fn users(connection: &Connection, from: UserId, most: usize) -> rusqlite::Result<Vec<(Account, u32)>> {
+    let mut statement = connection.prepare_cached(USERS)?;
+    let rows = statement.query_map(params![from.0, most as i64], |row| {
+        Ok((account(row)?.ok_or(rusqlite::Error::InvalidQuery)?, row.get(5)?))
+    })?;
     rows.collect()
 }
 

@@ -47,6 +47,9 @@ const COPY_PAUSE_NS: u64 = 8_000_000;
 const SLICE_ROWS: usize = 256;
 const SLICE_NAMES: usize = 8192;
 
+/// Users read between two commits: about a millisecond's work.
+pub const USERS_AT_ONCE: usize = 256;
+
 /// What the journal's thread knows of the workers.
 pub trait Workers: Send + Sync {
     /// Whether all of them sleep, so that nothing more is coming: a hint.
@@ -227,13 +230,16 @@ impl<J: Journal> Writer<J> {
         match self.intake.take_errand() {
             None => {}
             Some(Errand::Copy { to, progress, reply }) => return Ok(Some(CopyErrand { to, progress, reply })),
+            Some(Errand::Users { from, reply }) => {
+                let _ = reply.try_send(self.journal.users(from, USERS_AT_ONCE)?); // whoever asked may have gone
+            }
             Some(Errand::Account { errand, reply }) => {
                 let found = self.journal.holder(&errand.whose)?;
                 let answer = match decide(&errand, found) {
                     Ok(change) => Ok((self.journal.change_account(&change)?, change)),
                     Err(refusal) => Err(refusal),
                 };
-                let _ = reply.try_send(answer); // whoever asked may have gone
+                let _ = reply.try_send(answer); // as above
                 self.journal.tidy()?;
             }
         }

@@ -173,3 +173,25 @@ fn closing_commits_and_folds_what_there_is() {
     let after = Rig::on(&disk, 1);
     assert_eq!((after.locks().len(), after.recovered.tail.len()), (1, 0));
 }
+
+#[test]
+fn users_are_read_in_parts_with_commits_between() {
+    let mut rig = Rig::new(1);
+    let names: Vec<String> = (0..2 * USERS_AT_ONCE + 10).map(|n| format!("user-{n}")).collect();
+    let wanted: Vec<(&str, &str)> = names.iter().map(|name| ("static", &**name)).collect();
+    let all = rig.writer.journal.accounts(&wanted).unwrap();
+    let mut from = UserId(0);
+    let mut listed = Vec::new();
+    for part in 0..4 {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        rig.intake.send(Errand::Users { from, reply }).unwrap();
+        rig.hand_over(0, &[granted("job", part + 1)], &[part + 1]);
+        assert!(rig.writer.commit().unwrap(), "a commit waits for no list");
+        assert!(rig.writer.run_an_errand().unwrap().is_none());
+        let users = answer.recv().unwrap();
+        assert!(users.len() <= USERS_AT_ONCE);
+        from = users.last().map_or(from, |(account, _)| UserId(account.id.0 + 1));
+        listed.extend(users.into_iter().map(|(account, _)| account));
+    }
+    assert_eq!(listed, all);
+}

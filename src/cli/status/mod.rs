@@ -88,7 +88,7 @@ fn ask(database: &Path) -> Result<Told, Failure> {
         let path = database.display();
         Failure::from(format!("no server answers at the admin socket of {path}: {error}; start it, or give --database"))
     };
-    let reply = Client::connect(&real).map_err(no_server)?.ask(&Request::Figures, &mut |_, _| ())?;
+    let reply = Client::connect(&real).map_err(no_server)?.ask(&Request::Figures, &mut |_| ())?;
     let Reply::Figures { page } = reply else {
         return Err("the server has answered something else than figures".to_owned().into());
     };

@@ -94,6 +94,10 @@ impl Journal for SlowJournal {
         self.inner.tokens()
     }
 
+    fn users(&mut self, from: UserId, most: usize) -> Result<Vec<(Account, u32)>, JournalError> {
+        self.inner.users(from, most)
+    }
+
     fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
         self.inner.holder(whose)
     }
