@@ -199,19 +199,24 @@ fn affordable_connections(wanted: u32, workers: usize) -> u32 {
 fn choose_driver(wanted: Driver, workers: usize, connections: u32) -> Result<Kind, Box<dyn Error>> {
     let (kind, why) = match wanted {
         Driver::Epoll => (Kind::Epoll, "asked for".to_owned()),
-        Driver::IoUring | Driver::Auto => match runtime::probe_io_uring(workers, connections / workers as u32) {
-            Ok(Kind::IoUringPlain) => {
-                (Kind::IoUringPlain, "without cooperative task running, which is slower".to_owned())
+        Driver::IoUring | Driver::Auto => {
+            match runtime::probe_io_uring(workers, connections.div_ceil(workers as u32)) {
+                Ok(Kind::IoUringPlain) => {
+                    (Kind::IoUringPlain, "without cooperative task running, which is slower".to_owned())
+                }
+                Ok(kind) => (kind, "with cooperative task running".to_owned()),
+                Err(error) if wanted == Driver::Auto => {
+                    (Kind::Epoll, format!("because io_uring is not to be had: {}", runtime::explain(&error)))
+                }
+                Err(error) => {
+                    let why = runtime::explain(&error);
+                    return Err(format!(
+                        "--driver io-uring: io_uring is not to be had: {why}; or use --driver epoll or auto"
+                    )
+                    .into());
+                }
             }
-            Ok(kind) => (kind, "with cooperative task running".to_owned()),
-            Err(error) if wanted == Driver::Auto => {
-                (Kind::Epoll, format!("because io_uring is not to be had: {error}"))
-            }
-            Err(error) => {
-                let text = format!("--driver io-uring: io_uring is not to be had: {error}; use --driver auto or epoll");
-                return Err(text.into());
-            }
-        },
+        }
     };
     tracing::info!("driver={kind} ({why}), {workers} workers");
     Ok(kind)

@@ -5,6 +5,8 @@ use std::io;
 
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use crate::clock::Duration;
 
@@ -12,7 +14,8 @@ use crate::clock::Duration;
 const ENTRIES: u32 = 1024;
 /// The least completion entries of a ring, and the most.
 const COMPLETIONS: std::ops::RangeInclusive<u32> = 4096..=65536;
-/// The memory of a killed process's rings is given back late: so often, and this far apart, a start asks again.
+/// The memory of rings that are gone is given back late, be it a killed process's or of a try: so often, and this far apart, it is asked for
+/// again.
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(30);
 
@@ -59,19 +62,44 @@ impl fmt::Display for Kind {
 /// The best kind of io_uring that this process can have, tried with rings as large as `workers` workers need at once.
 ///
 /// # Errors
-/// Why there is none: refused (EPERM by seccomp or sysctl), unknown (ENOSYS), or no memory to lock (ENOMEM).
+/// Why there is none: see [`explain`].
 pub fn probe_io_uring(workers: usize, connections: u32) -> io::Result<Kind> {
     let try_all = |kind| (0..workers).map(|_| ring(kind, connections)).collect::<io::Result<Vec<_>>>().map(|_| kind);
+    patiently(|| match try_all(Kind::IoUring) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => try_all(Kind::IoUringPlain),
+        done => done,
+    })
+}
+
+/// What an error says of io_uring that is refused, and what to do: seccomp or sysctl, an old kernel, or no memory to lock.
+pub fn explain(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOMEM) => match getrlimit(Resource::Memlock).current {
+            Some(bytes) => format!(
+                "{error}: its rings need more memory than may be locked, or than there is; the limit is {} KiB for all processes of a \
+                 user (raise it with ulimit -l, or LimitMEMLOCK= in a systemd unit)",
+                bytes / 1024
+            ),
+            None => format!("{error}: its rings need more memory than there is"),
+        },
+        Some(Errno::PERM) => {
+            format!(
+                "{error}: a seccomp profile, as containers have one, or the sysctl kernel.io_uring_disabled forbids it"
+            )
+        }
+        Some(Errno::NOSYS) => format!("{error}: this kernel has none"),
+        _ => error.to_string(),
+    }
+}
+
+fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..MEMORY_RETRIES {
-        match try_all(Kind::IoUring) {
-            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NOMEM.raw_os_error()) => {
-                std::thread::sleep(MEMORY_PAUSE);
-            }
-            Err(e) if e.kind() == io::ErrorKind::InvalidInput => return try_all(Kind::IoUringPlain),
+        match attempt() {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOMEM) => std::thread::sleep(MEMORY_PAUSE),
             done => return done,
         }
     }
-    try_all(Kind::IoUring)
+    attempt()
 }
 
 /// Builds a runtime on the thread that is to run it, for at most `connections` connections.
@@ -82,8 +110,11 @@ pub fn build(kind: Kind, connections: u32) -> io::Result<WorkerRuntime> {
     if kind == Kind::Epoll {
         return RuntimeBuilder::<LegacyDriver>::new().enable_timer().build().map(WorkerRuntime::Epoll);
     }
-    let builder = RuntimeBuilder::<IoUringDriver>::new().with_entries(ENTRIES);
-    builder.uring_builder(settings(kind, connections)).enable_timer().build().map(WorkerRuntime::IoUring)
+    let build = || {
+        let builder = RuntimeBuilder::<IoUringDriver>::new().with_entries(ENTRIES);
+        builder.uring_builder(settings(kind, connections)).enable_timer().build()
+    };
+    patiently(build).map(WorkerRuntime::IoUring)
 }
 
 fn ring(kind: Kind, connections: u32) -> io::Result<io_uring::IoUring> {
