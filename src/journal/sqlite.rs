@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::ReentrantMutex;
+use rusqlite::hooks::Wal;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row as SqlRow, params};
 use uuid::Uuid;
@@ -41,6 +42,7 @@ use crate::clock;
 use crate::fence::Fence;
 use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
 use crate::metrics::JournalMetrics;
+use crate::sync::{AtomicU64, Ordering};
 
 /// [`tidy`](Journal::tidy) checkpoints a `-wal` file of so many pages; the others do at [`WAL_PAGES_AT_MOST`].
 const WAL_PAGES: u64 = 1000;
@@ -80,6 +82,8 @@ pub struct SqliteJournal {
     ring: Ring,
     /// Row changes since the last checkpoint.
     folded: usize,
+    /// Pages in the `-wal` file after the last commit, as SQLite's hook tells it: a PRAGMA that asks would be compiled anew each time.
+    wal_pages: Arc<AtomicU64>,
     metrics: Arc<JournalMetrics>,
     surveyed_ns: u64,
 }
@@ -97,14 +101,21 @@ impl SqliteJournal {
         Ok(SqliteJournal::of(path, connection, limits))
     }
 
-    pub(super) fn of(path: PathBuf, connection: Connection, limits: Limits) -> SqliteJournal {
-        let connection = Some(Arc::new(ReentrantMutex::new(connection)));
+    pub(super) fn of(path: PathBuf, mut connection: Connection, limits: Limits) -> SqliteJournal {
+        let wal_pages = Arc::new(AtomicU64::new(0));
+        let counter = wal_pages.clone();
+        let hook = move |_: &mut Wal, pages| {
+            counter.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(hook)).expect("a connection that is open takes a hook");
         SqliteJournal {
             path,
-            connection,
+            connection: Some(Arc::new(ReentrantMutex::new(connection))),
             limits,
             ring: Ring::unread(),
             folded: 0,
+            wal_pages,
             metrics: Arc::default(),
             surveyed_ns: 0,
         }
@@ -149,11 +160,8 @@ impl SqliteJournal {
 
     /// Checkpoints, if the `-wal` file has that many pages.
     fn checkpoint_at(&mut self, pages: u64) -> Result<(), JournalError> {
-        let in_wal: i64 = self.run("reading", |connection| {
-            connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_one([], |row| row.get(1))
-        })?;
-        let in_wal = u64::try_from(in_wal).unwrap_or(u64::MAX);
-        self.metrics.wal(in_wal.saturating_mul(PAGE_BYTES));
+        let in_wal = self.wal_pages.load(Ordering::Relaxed);
+        self.metrics.wal(in_wal * PAGE_BYTES);
         if in_wal < pages { Ok(()) } else { self.checkpoint() }
     }
 
