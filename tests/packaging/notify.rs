@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::acquire_until_it_ends;
 use crate::common::options::text;
-use crate::common::{Driver, Options, PATIENCE, Server, tools};
+use crate::common::{Driver, Options, PATIENCE, Server, eventually, request, tools};
 
 crate::both_drivers! {
     a_start_and_a_stop_are_told_and_signs_of_life_between_them,
@@ -101,9 +101,15 @@ fn signs_of_life_are_sent_only_if_they_are_asked_for() {
 }
 
 #[test]
-fn a_manager_that_is_not_there_keeps_nobody_from_serving() {
-    let server = Server::start(Options::new(Driver::Epoll).env("NOTIFY_SOCKET", "/nowhere/notify"));
+fn a_manager_that_is_not_there_keeps_nobody_from_serving_and_is_said_once() {
+    let options = Options::new(Driver::Epoll).env("NOTIFY_SOCKET", "/nowhere/notify");
+    let mut server = Server::start(options.env("WATCHDOG_USEC", "10000000"));
     server.user("alice").grant("job", json!({}));
+    // A sign of life is tried twice a second.
+    let uptime = || server.connect().call(&request("GET", "/health", &[], b"")).expect(200)["uptime_seconds"].as_u64();
+    eventually("some signs of life were tried", || uptime() >= Some(3));
+    assert!(server.terminate().success());
+    assert_eq!(server.log().matches("NOTIFY_SOCKET cannot be told").count(), 1, "{}", server.log());
 }
 
 fn signs_of_life_stop_while_a_worker_is_stalled(driver: Driver) {
