@@ -300,3 +300,25 @@ pub fn request_timeout() -> ApiError {
 pub fn tokens_exhausted() -> ApiError {
     ApiError::new(500, "internal_error", "this server has given out all fencing tokens below 2^53")
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_and_the_description_name_every_code() {
+        let source = include_str!("error.rs");
+        let (_, table) = source.split_once("match code {").expect("the summaries");
+        let (table, _) = table.split_once("_ =>").expect("their end");
+        let codes: Vec<&str> =
+            table.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
+        assert!(codes.len() > 20, "the codes are not found: {codes:?}");
+        let readme = include_str!("../../README.md");
+        let (_, api) = readme.split_once("## The API by example").expect("the section");
+        let (api, _) = api.split_once("\n## ").expect("its end");
+        let described = crate::api::openapi::document().to_string();
+        for code in codes.into_iter().chain(["internal_error"]) {
+            let is_described = described.contains(&format!("\"{code}\"")) || described.contains(&format!(" {code}`"));
+            assert!(is_described, "/openapi.json does not name {code}");
+            assert!(api.contains(&format!("`{code}`")), "README's section on the API does not name `{code}`");
+        }
+    }
+}
