@@ -27,6 +27,7 @@ start_server() {
     fi
     work=$(mktemp -d)
     trap stop_server EXIT
+    : >"$work/log" # it is read before the server has begun
     env -i PATH="$PATH" STATIC_TOKENS="load:$token" ${before:-} "$binary" serve --bind 127.0.0.1:0 \
         --database "$work/octostore.db" "$@" >"$work/out" 2>"$work/log" &
     server=$!
