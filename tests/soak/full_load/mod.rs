@@ -9,7 +9,6 @@
 //! OCTOSTORE_SOAK_DIRECTORY, where `soak.csv` and `soak.svg` stay.
 
 mod load;
-mod plot;
 mod wire;
 
 use std::fmt::Write as _;
@@ -19,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use ::load::svg::{Chart, Scale, picture};
 use uuid::Uuid;
 
 use crate::common::{Driver, Options, Server, token_of};
@@ -202,19 +202,29 @@ fn write_down(directory: &std::path::Path, locks: usize, samples: &[Sample]) {
         csv
     });
     fs::write(directory.join("soak.csv"), csv).expect("the figures are written");
-    let seconds: Vec<f64> = samples.iter().map(|s| s.seconds).collect();
-    let series = |name: &'static str, of: fn(&Sample) -> f64| (name, samples.iter().map(of).collect::<Vec<f64>>());
-    let all = [
-        series("answers per second", |s| s.answers_per_s),
-        series("memory, MiB", |s| s.memory_mib),
-        series("open descriptors", |s| s.descriptors),
-        series("database file, MiB", |s| s.database_mib),
-        series("-wal file, MiB", |s| s.wal_mib),
-        series("p99.9 of a lone client, ms", |s| s.p999_ms),
-        series("its longest wait, ms", |s| s.longest_ms),
+    let charts = [
+        chart(samples, &format!("answers, {locks} locks held"), "a second", &[("answers", |s| s.answers_per_s)]),
+        chart(samples, "memory", "MiB", &[("memory", |s| s.memory_mib)]),
+        chart(samples, "open descriptors", "", &[("descriptors", |s| s.descriptors)]),
+        chart(samples, "files", "MiB", &[("database", |s| s.database_mib), ("-wal", |s| s.wal_mib)]),
+        chart(samples, "a lone client", "ms", &[("p99.9", |s| s.p999_ms), ("longest wait", |s| s.longest_ms)]),
     ];
-    let svg = plot::svg(&format!("OctoStore at full load, {locks} locks held"), &seconds, &all);
-    fs::write(directory.join("soak.svg"), svg).expect("the picture is written");
+    fs::write(directory.join("soak.svg"), picture(&charts)).expect("the picture is written");
+}
+
+/// A line of a chart: its name, and what it shows of a sample.
+type Line = (&'static str, fn(&Sample) -> f64);
+
+/// A chart of lines over time.
+fn chart(samples: &[Sample], title: &str, unit: &str, lines: &[Line]) -> Chart {
+    let points = |of: fn(&Sample) -> f64| samples.iter().map(|sample| (sample.seconds, of(sample))).collect();
+    Chart {
+        title: title.to_owned(),
+        axes: ["seconds".to_owned(), unit.to_owned()],
+        scales: [Scale::Linear, Scale::Linear],
+        marks: Vec::new(),
+        lines: lines.iter().map(|(name, of)| ((*name).to_owned(), points(*of))).collect(),
+    }
 }
 
 /// Compares the fifth after the warm-up with the last one.
