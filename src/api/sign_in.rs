@@ -18,7 +18,7 @@ use super::route::parameter;
 use crate::http::Request;
 use crate::mesh::Issued;
 
-const STYLE: &str = include_str!("pages/sign-in.css");
+const STYLE: &str = concat!(include_str!("pages/style.css"), include_str!("pages/sign-in.css"));
 const SCRIPT: &str = include_str!("pages/sign-in.js");
 const TOKEN_PAGE: &str = include_str!("pages/token.html");
 const ERROR_PAGE: &str = include_str!("pages/error.html");
