@@ -25,6 +25,7 @@
 
 mod calls;
 pub mod disk;
+pub mod home;
 pub mod play;
 pub mod story;
 pub mod vfs;

@@ -5,9 +5,7 @@
 //! goes, a call fails, or it ends: in order, or by a kill. The next life finds what the disk has left.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
 use octostore::fence::Fence;
 use octostore::journal::{
@@ -18,6 +16,7 @@ use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
 use uuid::Uuid;
 
 use crate::disk::{Disk, LEFT, Lie, Plan};
+use crate::home::{Home, write_down};
 use crate::random::Random;
 use crate::story::note;
 use crate::vfs;
@@ -363,38 +362,5 @@ fn replay(locks: &mut BTreeMap<String, Row>, records: &[u8]) {
             }
             Change::Gone { name } => _ = locks.remove(name),
         }
-    }
-}
-
-/// Makes the directory hold these files and no others.
-fn write_down(home: &Path, content: &BTreeMap<PathBuf, Vec<u8>>) {
-    for file in fs::read_dir(home).expect("the home") {
-        fs::remove_file(file.expect("a file").path()).expect("a file can be removed");
-    }
-    for (path, bytes) in content {
-        note(|| format!("left is {}, {} bytes", path.display(), bytes.len()));
-        fs::write(path, bytes).expect("a file can be written");
-    }
-}
-
-/// A directory, in memory where there is one.
-struct Home(PathBuf);
-
-impl Home {
-    fn new() -> Home {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let name = format!("octostore-power-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = parent.join(name);
-        fs::create_dir(&path).expect("a new directory");
-        Home(path)
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        vfs::insert(None);
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
