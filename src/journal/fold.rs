@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use ahash::RandomState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use uuid::Uuid;
 
 use super::record::{Corrupt, decode};
@@ -21,15 +21,25 @@ use super::{Row, RowChange};
 use crate::fence::FencingToken;
 use crate::lease::{Change, LockName, Record, Ttl, UserId};
 
+/// Room that is kept after a burst, in names.
+const ROOM_KEPT: usize = 4096;
+
 /// The rows that are behind, oldest first change first.
 #[derive(Default)]
 pub struct Dirty {
-    names: HashMap<LockName, Entry, RandomState>,
-    /// Every entry's name, with the commit and the time of its first change.
-    order: VecDeque<Due>,
+    behind: VecDeque<Entry>,
+    /// By name, the entries' numbers: the first there ever was is number 0.
+    numbers: HashTable<u64>,
+    /// How many entries have been taken out: the number of the first one in `behind`.
+    first: u64,
+    hasher: RandomState,
 }
 
 struct Entry {
+    name: LockName,
+    /// The commit of its first change, and the time of that.
+    commit: u64,
+    since_ns: u64,
     /// What the row should be, but for its name: most entries are written over many times before they are folded.
     state: Option<Kept>,
     /// Whether the table has a row of this name, of whatever state.
@@ -42,12 +52,6 @@ struct Kept {
     token: FencingToken,
     ttl: Ttl,
     metadata: Option<Box<str>>,
-}
-
-struct Due {
-    commit: u64,
-    since_ns: u64,
-    name: LockName,
 }
 
 /// A bounded piece of folding.
@@ -83,17 +87,17 @@ impl Dirty {
 
     /// How many names' rows are behind.
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.behind.len()
     }
 
     /// Whether every row is exact.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.behind.is_empty()
     }
 
     /// Since when the oldest row has been behind.
     pub fn oldest_ns(&self) -> Option<u64> {
-        self.order.front().map(|due| due.since_ns)
+        self.behind.front().map(|entry| entry.since_ns)
     }
 
     /// Takes out the names whose row fell behind at `until_ns` or before, the oldest first, until `rows` row
@@ -101,18 +105,37 @@ impl Dirty {
     pub fn slice(&mut self, until_ns: u64, rows: usize, names: usize, last_commit: u64) -> Slice {
         let mut changes = Vec::new();
         for _ in 0..names {
-            if changes.len() == rows || self.order.front().is_none_or(|due| due.since_ns > until_ns) {
+            if changes.len() == rows || self.oldest_ns().is_none_or(|since_ns| since_ns > until_ns) {
                 break;
             }
-            let name = self.order.pop_front().expect("looked at just now").name;
-            match self.names.remove(&name).expect("every name in the order has an entry") {
-                Entry { state: Some(kept), .. } => changes.push(RowChange::Put(kept.row(name))),
-                Entry { state: None, stored: true } => changes.push(RowChange::Delete(name)),
-                Entry { state: None, stored: false } => {} // neither the table nor what stays of the journal holds it
+            let Entry { name, state, stored, .. } = self.take_out();
+            match state {
+                Some(kept) => changes.push(RowChange::Put(kept.row(name))),
+                None if stored => changes.push(RowChange::Delete(name)),
+                None => {} // neither the table nor what stays of the journal holds it
             }
         }
-        let through = self.order.front().map_or(last_commit, |due| due.commit - 1);
+        self.give_up_room();
+        let through = self.behind.front().map_or(last_commit, |entry| entry.commit - 1);
         Slice { rows: changes, through }
+    }
+
+    /// Takes out the oldest entry.
+    fn take_out(&mut self) -> Entry {
+        let entry = self.behind.pop_front().expect("looked at just now");
+        let (hash, number) = (self.hasher.hash_one(&*entry.name), self.first);
+        self.numbers.find_entry(hash, |&n| n == number).expect("every entry has its number").remove();
+        self.first += 1;
+        entry
+    }
+
+    /// After a burst: a million names are behind for a second, and their room is no longer needed.
+    fn give_up_room(&mut self) {
+        let Dirty { behind, numbers, first, hasher } = self;
+        if behind.capacity() > ROOM_KEPT.max(8 * behind.len()) {
+            behind.shrink_to(ROOM_KEPT.max(2 * behind.len()));
+            numbers.shrink_to(behind.capacity(), |&n| hasher.hash_one(&*behind[(n - *first) as usize].name));
+        }
     }
 
     fn take_in(
@@ -128,13 +151,16 @@ impl Dirty {
                 Change::Granted(record) | Change::Extended(record) => (record.name, Some(Kept::of(record))),
                 Change::Gone { name } => (*name, None),
             };
-            if let Some(entry) = self.names.get_mut(name) {
-                entry.state = state;
-            } else {
-                let name = LockName::new(name).expect("decode checks names");
-                self.order.push_back(Due { commit, since_ns: now_ns, name: name.clone() });
-                self.names.insert(name, Entry { state, stored: stored(&change) });
+            let Dirty { behind, numbers, first, hasher } = self;
+            let hash = hasher.hash_one(name);
+            if let Some(&n) = numbers.find(hash, |&n| *behind[(n - *first) as usize].name == *name) {
+                behind[(n - *first) as usize].state = state;
+                continue;
             }
+            let name = LockName::new(name).expect("decode checks names");
+            behind.push_back(Entry { name, commit, since_ns: now_ns, state, stored: stored(&change) });
+            let number = *first + behind.len() as u64 - 1;
+            numbers.insert_unique(hash, number, |&n| hasher.hash_one(&*behind[(n - *first) as usize].name));
         }
         Ok(())
     }
@@ -176,7 +202,7 @@ mod tests {
     }
 
     fn all(dirty: &mut Dirty, last: u64) -> Slice {
-        dirty.slice(u64::MAX, usize::MAX, 1000, last)
+        dirty.slice(u64::MAX, usize::MAX, usize::MAX, last)
     }
 
     #[test]
@@ -212,6 +238,21 @@ mod tests {
         dirty.absorb_recovered(5, 0, &records(&[Change::Granted(record("a"))])).unwrap();
         dirty.absorb(6, 0, &records(&[Change::Gone { name: "a" }])).unwrap();
         assert_eq!(all(&mut dirty, 6).rows, [RowChange::Delete(LockName::new("a").unwrap())]);
+    }
+
+    #[test]
+    fn the_room_of_a_burst_is_given_up_and_nothing_that_is_behind_is_lost() {
+        let mut dirty = Dirty::new();
+        let names: Vec<String> = (0..100_000).map(|n| format!("lock-{n}")).collect();
+        for (number, name) in (1..).zip(&names) {
+            dirty.absorb(number, number, &records(&[Change::Granted(record(name))])).unwrap();
+        }
+        let room = dirty.behind.capacity();
+        assert_eq!(dirty.slice(99_000, usize::MAX, usize::MAX, 100_000).through, 99_000);
+        assert!(dirty.behind.capacity() < room / 8 && dirty.numbers.capacity() < room / 4);
+        dirty.absorb(100_001, 100_001, &records(&[Change::Gone { name: &names[99_500] }])).unwrap();
+        let rest = all(&mut dirty, 100_001);
+        assert_eq!((rest.rows.len(), rest.through), (999, 100_001), "{} came and went", names[99_500]);
     }
 
     #[test]
