@@ -54,6 +54,13 @@ take_out() {
     return $status
 }
 
+# ensure COMMAND:PACKAGE...: installs what is missing of them.
+ensure() {
+    local packages
+    mapfile -t packages < <(missing_packages "$@")
+    [[ ${#packages[@]} == 0 ]] || install_packages "${packages[@]}"
+}
+
 as_root() {
     if [[ $(id -u) == 0 ]]; then
         "$@"

@@ -61,7 +61,7 @@ class Bench:
             self.stop(server)
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def spawn(self, name, command, port=None, url=None, cores="0", env=None, user=None):
+    def spawn(self, name, command, port=None, cores="0", env=None, user=None):
         """Starts a server on `cores`, and waits until it listens on `port`, or says where it listens."""
         log = os.path.join(self.work, f"{name}-{len(self.servers)}-{time.monotonic_ns()}.log")
         with open(log, "wb") as out:
@@ -83,12 +83,12 @@ class Bench:
             time.sleep(0.002)
         sys.exit(f"{name} did not start:\n{read(log)}")
 
-    def octostore(self, name="octostore", workers=1, cores="0", arguments=(), database=None, env=None):
+    def octostore(self, name="octostore", workers=1, cores="0", database=None):
         database = database or os.path.join(self.work, f"{name}.db")
         return self.spawn(name, [f"{self.bin}/octostore", "serve", "--bind", "127.0.0.1:0", "--database", database,
                                  "--workers", str(workers), "--max-locks-per-user", "1000000000",
-                                 "--max-connections", "20000", *arguments],
-                          cores=cores, env={"STATIC_TOKENS": f"bench:{TOKEN}", **(env or {})})
+                                 "--max-connections", "20000"],
+                          cores=cores, env={"STATIC_TOKENS": f"bench:{TOKEN}"})
 
     def limit(self):
         return self.spawn("limit", [f"{self.bin}/limit"])
@@ -145,8 +145,19 @@ class Server:
         self.pid = process.pid
 
     def cpu_seconds(self):
-        fields = read(f"/proc/{self.pid}/stat").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Of the process and all that descend from it, the ended ones that were waited for included."""
+        parents, times = {}, {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+            if fields:  # it has not ended meanwhile
+                parents[int(pid)] = int(fields[1])
+                times[int(pid)] = sum(int(field) for field in fields[11:15])
+        total, todo = 0, [self.pid]
+        while todo:
+            pid = todo.pop()
+            total += times.get(pid, 0)
+            todo += [child for child, parent in parents.items() if parent == pid]
+        return total / os.sysconf("SC_CLK_TCK")
 
     def settle(self):
         """Waits until it has written the rows that it owes: what is measured is the steady state."""
@@ -155,6 +166,15 @@ class Server:
             time.sleep(1)
             if self.cpu_seconds() - before < 0.03:
                 return
+        print(f"warning: {self.name} has not come to rest in three minutes", file=sys.stderr)
+
+    def state_of(self, lock):
+        """The answer of an OctoStore to a look at a lock."""
+        with socket.create_connection(("127.0.0.1", self.port)) as client:
+            client.sendall(f"GET /locks/{lock} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+            answer = client.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        return answer
 
     def memory_bytes(self):
         return int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{self.pid}/status")).group(1)) * 1024
@@ -164,7 +184,7 @@ def read(path):
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 

@@ -5,19 +5,6 @@ token=$(printf '%-43s' load | tr ' ' A)
 work=
 server=
 
-# need COMMAND PACKAGE...: says which Debian packages are missing.
-need() {
-    local missing=()
-    while [[ $# != 0 ]]; do
-        command -v "$1" >/dev/null || missing+=("$2")
-        shift 2
-    done
-    if [[ ${#missing[@]} != 0 ]]; then
-        echo "$0: missing, install with: apt-get install ${missing[*]}" >&2
-        exit 1
-    fi
-}
-
 # start_server ARGUMENT...: sets $server (the pid) and $url. $before holds a command to start it with, such as taskset.
 start_server() {
     local binary=${OCTOSTORE_BINARY:-}
