@@ -154,7 +154,8 @@ impl Dirty {
             let Dirty { behind, numbers, first, hasher } = self;
             let hash = hasher.hash_one(name);
             if let Some(&n) = numbers.find(hash, |&n| *behind[(n - *first) as usize].name == *name) {
-                behind[(n - *first) as usize].state = state;
+                let entry = &mut behind[(n - *first) as usize];
+                entry.state = state;
                 continue;
             }
             let name = LockName::new(name).expect("decode checks names");

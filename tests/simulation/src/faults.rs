@@ -195,7 +195,11 @@ pub const FAULTS: [Fault; 25] = [
     Fault {
         name: "trimming_runs_ahead_of_the_rows",
         within: 100,
-        edits: &[Edit { file: "journal/fold.rs", find: "|due| due.commit - 1);", replace: "|due| due.commit);" }],
+        edits: &[Edit {
+            file: "journal/fold.rs",
+            find: "|entry| entry.commit - 1);",
+            replace: "|entry| entry.commit);",
+        }],
     },
     Fault {
         name: "a_place_is_given_back_twice",
