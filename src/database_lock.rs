@@ -168,30 +168,10 @@ fn holder(lock_file: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use rustix::fs::{CWD, FileType, Mode};
 
     use super::*;
-
-    /// A directory that is removed when its test, and so the test's thread, has ended.
-    struct Scratch(PathBuf);
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    /// A directory of its own for a test.
-    fn directory(name: &str) -> PathBuf {
-        thread_local!(static MADE: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) });
-        let path = std::env::temp_dir().join(format!("octostore-lock-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        MADE.with_borrow_mut(|made| made.push(Scratch(path.clone())));
-        fs::canonicalize(path).unwrap()
-    }
+    use crate::scratch::directory;
 
     fn refusal(database: &Path) -> String {
         DatabaseLock::take(database).map(drop).unwrap_err().to_string()

@@ -54,3 +54,6 @@ pub mod vitals;
 
 #[cfg(test)]
 mod handoff_stress;
+
+#[cfg(test)]
+mod scratch;

@@ -1,32 +1,13 @@
-use std::cell::RefCell;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use super::*;
 use crate::config::Secret;
+use crate::scratch::directory;
 
 const ALICE: &str = "alice-0123456789";
 const BOB: &str = "bob-0123456789ab";
-
-/// A directory that is removed when its test, and so the test's thread, has ended.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A directory of its own for a test.
-fn directory(name: &str) -> PathBuf {
-    thread_local!(static MADE: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) });
-    let path = std::env::temp_dir().join(format!("octostore-auth-{}-{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).unwrap();
-    MADE.with_borrow_mut(|made| made.push(Scratch(path.clone())));
-    path
-}
 
 fn private(path: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
     fs::write(&path, text).unwrap();
