@@ -46,7 +46,7 @@ const ONLY_IN: [(&str, &[&str]); 12] = [
 
 /// All that some modules may name of what is outside them: `use` and paths, by their beginnings.
 const MAY_NAME: [(&str, &[&str]); 8] = [
-    ("lease/", &["crate::lease", "crate::fence", "std", "uuid", "ahash", "hashbrown", "thiserror"]),
+    ("lease/", &["crate::lease", "crate::fence", "std", "uuid", "ahash", "compact_str", "hashbrown", "thiserror"]),
     ("http/", &["crate::http", "std", "httparse", "jiff", "getrandom"]),
     ("handoff.rs", &["crate::sync", "std"]),
     ("fence.rs", &["crate::sync", "std"]),
