@@ -132,9 +132,12 @@ pub(super) fn replay(
     Ok(Recovered { locks, mark, last_commit: meta.last_commit, tail, grace_s: meta.grace_s })
 }
 
+/// What to do about damage: the last words of every error that is one. A restore overwrites nothing.
+pub(super) const REMEDY: &str = "move its files away, but keep them, and restore a backup (octostore restore BACKUP)";
+
 /// An error that says what to do.
 pub(super) fn corrupt(what: String) -> JournalError {
-    JournalError::Corrupt(format!("{what}: the database is damaged, restore a backup"))
+    JournalError::Corrupt(format!("{what}: the database is damaged: {REMEDY}"))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn journal() -> (Meta, Vec<Stored>) {
 fn why(result: Result<impl Sized, JournalError>) -> String {
     match result {
         Err(JournalError::Corrupt(why)) => {
-            assert!(why.ends_with("restore a backup"), "{why}");
+            assert!(why.ends_with(REMEDY), "{why}");
             why
         }
         _ => panic!("it should have been refused as corrupt"),

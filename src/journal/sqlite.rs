@@ -195,14 +195,16 @@ impl SqliteJournal {
     }
 
     pub(super) fn read(&self) -> Result<(Recovered, Ring), JournalError> {
-        const DOING: &str = "reading";
-        let meta = self.run(DOING, read_meta)?;
-        let commits = recovery::untrimmed(meta, self.run(DOING, |connection| read_journal(connection, meta))?)?;
-        let accounts = self.run(DOING, sqlite_accounts::count)?;
+        let meta = self.run("reading", read_meta)?;
+        let (first, last) = (meta.trimmed_through + 1, meta.last_commit);
+        let doing = format!("reading commits {first} to {last} in");
+        let commits = recovery::untrimmed(meta, self.run(&doing, |connection| read_journal(connection, meta))?)?;
+        let accounts = self.run("reading the accounts in", sqlite_accounts::count)?;
+        let doing = format!("reading the locks as of commit {} in", meta.trimmed_through);
         let explain = |error| match error {
             // A field that cannot be; `read_row` has said which.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => corrupt(what.to_string()),
-            error => sqlite_schema::explain(&self.path, DOING, &error),
+            error => sqlite_schema::explain(&self.path, &doing, &error),
         };
         let connection = self.connection()?.lock();
         let mut statement = connection.prepare(READ_ROWS).map_err(explain)?;
@@ -213,7 +215,7 @@ impl SqliteJournal {
     }
 
     pub(super) fn read_accounts(&self) -> Result<Vec<Account>, JournalError> {
-        let accounts = self.run("reading", sqlite_accounts::read)?;
+        let accounts = self.run("reading the accounts in", sqlite_accounts::read)?;
         accounts.map_err(|error| self.name_file(error))
     }
 

@@ -11,7 +11,7 @@ use rusqlite::params;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::backup::{Copied, Pages};
-use super::recovery::corrupt;
+use super::recovery::{REMEDY, corrupt};
 use super::restore::restored;
 use super::ring::Limits;
 use super::sqlite_backup::{self, sync};
@@ -60,8 +60,7 @@ impl SqliteJournal {
         let path = absolute(path)?;
         let (connection, _) = sqlite_schema::open_to_read(&path)?;
         let explain = |error| sqlite_schema::explain(&path, "checking", &error);
-        let damaged =
-            |what: String| JournalError::Corrupt(format!("{} is damaged ({what}): restore a backup", path.display()));
+        let damaged = |what: String| JournalError::Corrupt(format!("{} is damaged ({what}): {REMEDY}", path.display()));
         let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(explain)?;
         if found != "ok" {
             return Err(damaged(found.lines().last().unwrap_or_default().to_owned()));

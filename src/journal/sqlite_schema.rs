@@ -18,6 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::JournalError;
+use super::recovery::REMEDY;
 use super::sqlite_files::{self, size, sync_directory};
 use super::sqlite_wal;
 
@@ -112,10 +113,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
         // Only once it is known that nobody else has the file: to be told, one has to take it.
         let taken = connect()?;
         identify(&taken, path)?;
+        let last_commit = last_commit(&taken);
         drop(taken);
         // What was there of an unfinished database is gone now.
         if size(path, "-wal") > 0 {
-            sqlite_wal::refuse_damage(path)?;
+            sqlite_wal::refuse_damage(path, last_commit)?;
             sqlite_files::renew_wal(path)?;
         }
     }
@@ -149,7 +151,6 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, i32), JournalErro
         return Err(JournalError::Failed(format!("there is no file {file}")));
     }
     let opened = if wal_bytes > 0 {
-        sqlite_wal::refuse_damage(path)?;
         // Its commits are read in place; no checkpoint follows.
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
     } else {
@@ -157,7 +158,12 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, i32), JournalErro
         Connection::open_with_flags(immutable_uri(path), flags)
     };
     let opened = opened.map_err(|error| explain(path, "opening", &error))?;
-    let Found::Version(version) = identify(&opened, path)? else {
+    let found = identify(&opened, path);
+    if wal_bytes > 0 {
+        // Whatever else is wrong may come of it.
+        sqlite_wal::refuse_damage(path, last_commit(&opened))?;
+    }
+    let Found::Version(version) = found? else {
         return Err(JournalError::Failed(format!("{file} is empty: it holds no database")));
     };
     refuse_what_is_not_whole(&opened, path, wal_bytes)?;
@@ -201,11 +207,13 @@ pub(super) fn close(connection: Connection, path: &Path) -> Result<(), JournalEr
 /// SQLite's error as one line: what failed, on which file, what to do.
 pub(super) fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> JournalError {
     let file = path.display();
-    let damaged = || JournalError::Corrupt(format!("{file} is damaged ({error}): restore a backup"));
+    let damaged = || JournalError::Corrupt(format!("{doing} {file} failed ({error}): it is damaged: {REMEDY}"));
     // The other errors say that a row is missing, or holds what it cannot.
     let rusqlite::Error::SqliteFailure(code, _) = error else { return damaged() };
     JournalError::Failed(match code.code {
         ErrorCode::DatabaseCorrupt => return damaged(),
+        // All statements are fixed: what one of them does not find, the tables no longer have.
+        ErrorCode::Unknown if code.extended_code == rusqlite::ffi::SQLITE_ERROR => return damaged(),
         ErrorCode::NotADatabase => {
             format!("{file} is no database: give the path of octostore's database, or of a new file")
         }
@@ -259,12 +267,12 @@ fn look_at_files(path: &Path) -> Result<u64, JournalError> {
         Ok(found) if !found.is_file() => return refuse(format!("{file} is no regular file: name another")),
         // SQLite would take the shortest for an empty one, and begin anew. So it may, if it was made only just now.
         Ok(found) if (1..PAGE_BYTES).contains(&found.len()) && !is_unfinished => {
-            return refuse(format!("{file} is too short for a database: restore a backup, or give another path"));
+            return refuse(format!("{file} is too short for a database: {REMEDY}; or give another path"));
         }
         Ok(found) if found.len() > 0 => {}
         // SQLite would make a new database and delete the -wal file.
         _ if wal_bytes > 0 && !is_unfinished => {
-            return refuse(format!("{wal} is there, but {file} is not: put it back, or restore a backup"));
+            return refuse(format!("{wal} is there, but {file} is not: put it back; if it is lost, {REMEDY}"));
         }
         _ => {}
     }
@@ -300,6 +308,12 @@ fn identify(connection: &Connection, path: &Path) -> Result<Found, JournalError>
             "{file} is another program's database: give the path of octostore's, or of a new file"
         ))),
     }
+}
+
+/// The last commit that SQLite finds: of a damaged `-wal` file, the last one before the damage. None if that is no longer to be told.
+fn last_commit(connection: &Connection) -> Option<u64> {
+    let number: rusqlite::Result<i64> = connection.query_row("SELECT last_commit FROM meta", [], |row| row.get(0));
+    number.ok().and_then(|number| u64::try_from(number).ok())
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -353,9 +367,12 @@ fn refuse_what_is_not_whole(connection: &Connection, path: &Path, wal_bytes: u64
     let cut_off = std::fs::metadata(path).is_ok_and(|found| found.len() % PAGE_BYTES != 0);
     let why = match holds_more {
         true => {
-            format!("its newest commits are in {file}-wal, which is missing: put that beside it, or restore a backup")
+            let last = last_commit(connection).unwrap_or_default();
+            format!(
+                "what was committed after commit {last} is in {file}-wal, which is missing: put that beside it; if it is lost, {REMEDY}"
+            )
         }
-        false if cut_off => "its end is missing: restore a backup".to_owned(),
+        false if cut_off => format!("its end is missing: {REMEDY}"),
         false => return Ok(()),
     };
     Err(JournalError::Corrupt(format!("{file} is not whole: {why}")))

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::super::backup::Copied;
 use super::super::contract::{LIMITS, Site, keeps_the_contract};
 use super::super::encode;
+use super::super::recovery::REMEDY;
 use super::*;
 use crate::lease::{Change, Record};
 
@@ -231,7 +232,8 @@ fn a_database_without_the_wal_file_that_holds_its_newest_commits_is_refused() {
         }
         let image = Directory::new();
         fs::copy(directory.file(), image.file()).unwrap();
-        refused(&image.file(), "its newest commits are in");
+        let last = if checkpointed { 2 } else { 0 };
+        refused(&image.file(), &format!("what was committed after commit {last} is in"));
         // The refusal itself changes nothing, so that it stands.
         refused(&image.file(), "put that beside it");
         fs::copy(directory.wal(), image.wal()).unwrap();
@@ -261,7 +263,7 @@ fn a_wal_file_without_its_database_is_not_thrown_away() {
         } else {
             fs::remove_file(directory.file()).unwrap();
         }
-        refused(&directory.file(), "put it back, or restore a backup");
+        refused(&directory.file(), "put it back; if it is lost, move its files away");
         assert!(fs::metadata(directory.wal()).unwrap().len() > 0);
     }
 }
@@ -353,7 +355,8 @@ fn damage_inside_the_tables_is_named() {
         let directory = closed_database();
         directory.with_sql(&format!("PRAGMA foreign_keys = OFF; {change}"));
         refused(&directory.file(), because);
-        assert!(why_not(&directory.file()).contains("octostore.db"), "{change}");
+        let why = why_not(&directory.file());
+        assert!(why.contains("octostore.db") && why.ends_with(REMEDY), "{change}: {why}");
     }
 }
 
@@ -392,6 +395,27 @@ fn dead_commits_may_hold_anything() {
 }
 
 #[test]
+fn a_destroyed_page_is_refused_with_the_commits_that_it_may_have_held() {
+    for (table, because) in [
+        ("journal", "reading commits 2 to 3 in"),
+        ("locks", "reading the locks as of commit 1 in"),
+        ("accounts", "reading the accounts in"),
+    ] {
+        let directory = closed_database();
+        let connection = Connection::open(directory.file()).unwrap();
+        let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        let page: u32 = connection.query_row(root, [table], |row| row.get(0)).unwrap();
+        connection.close().unwrap();
+        let mut bytes = fs::read(directory.file()).unwrap();
+        bytes[(page as usize - 1) * PAGE_BYTES as usize..][..PAGE_BYTES as usize].fill(0x5a);
+        fs::write(directory.file(), bytes).unwrap();
+        refused(&directory.file(), because);
+        let why = why_not(&directory.file());
+        assert!(why.ends_with(REMEDY), "{table}: {why}");
+    }
+}
+
+#[test]
 fn a_damaged_page_is_refused_or_harmless_but_never_a_wrong_answer() {
     let directory = closed_database();
     let whole = fs::read(directory.file()).unwrap();
@@ -404,7 +428,10 @@ fn a_damaged_page_is_refused_or_harmless_but_never_a_wrong_answer() {
         fs::write(directory.file(), &damaged).unwrap();
         let found = SqliteJournal::open(directory.file(), LIMITS).and_then(|mut journal| journal.recover());
         match found {
-            Err(_) => refusals += 1,
+            Err(error) => {
+                assert!(error.to_string().ends_with(REMEDY), "at {at}: {error}");
+                refusals += 1;
+            }
             // A bit of a row that is as good as the one before: only what has a checksum can be told.
             Ok(found) => assert_eq!((found.last_commit, found.tail), (expected.last_commit, expected.tail.clone())),
         }

@@ -23,6 +23,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::JournalError;
+use super::recovery::REMEDY;
 use super::sqlite_files::beside;
 
 const HEADER_BYTES: usize = 32;
@@ -40,20 +41,27 @@ const PIECE: usize = 256 << 10;
 type Sum = [u32; 2];
 type Order = fn([u8; 4]) -> u32;
 
-/// Refuses a `-wal` file that is damaged before its end. Nobody may be writing it.
+/// Refuses a `-wal` file that is damaged before its end. Nobody may be writing it. `last_commit` is the last one that SQLite finds
+/// with this file: the damage lies behind it.
 ///
 /// # Errors
 /// It is damaged, or cannot be read.
-pub(super) fn refuse_damage(database: &Path) -> Result<(), JournalError> {
+pub(super) fn refuse_damage(database: &Path, last_commit: Option<u64>) -> Result<(), JournalError> {
     let wal = beside(database, "-wal");
     let found = File::open(&wal).and_then(|file| damage(&mut BufReader::with_capacity(PIECE, file)));
     let wal = wal.display();
     match found {
         Ok(None) => Ok(()),
-        Ok(Some(place)) => Err(JournalError::Corrupt(format!(
-            "{wal} is damaged: its {place} does not match its checksum, but commits behind it do, which were acknowledged: \
-             restore a backup"
-        ))),
+        Ok(Some(place)) => {
+            let after = match last_commit {
+                None | Some(0) => "before commit 1".to_owned(),
+                Some(number) => format!("right after commit {number}"),
+            };
+            Err(JournalError::Corrupt(format!(
+                "{wal} is damaged {after}: its {place} does not match its checksum, but commits behind it do, which were \
+                 acknowledged: {REMEDY}"
+            )))
+        }
         Err(error) => {
             Err(JournalError::Failed(format!("reading {wal} failed ({error}): see the kernel's log about the disk")))
         }

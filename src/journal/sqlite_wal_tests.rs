@@ -12,6 +12,8 @@ struct Killed {
     /// Where the newest commit begins and ends in it.
     newest: std::ops::Range<usize>,
     commits: u64,
+    /// Where each commit ends, from commit 1 on.
+    ends: Vec<usize>,
 }
 
 /// So many commits, the newest of which takes some frames more.
@@ -25,7 +27,11 @@ fn killed(commits: u64) -> Killed {
         let frames: u32 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap();
         32 + frames as usize * FRAME
     };
-    (1..commits).for_each(|number| append(&mut journal, number));
+    let mut ends = Vec::new();
+    for number in 1..commits {
+        append(&mut journal, number);
+        ends.push(end(&journal));
+    }
     let (begin, before) = (end(&journal), fs::read(directory.wal()).unwrap());
     let mut records = Vec::new();
     for token in commits..commits + 100 {
@@ -38,7 +44,8 @@ fn killed(commits: u64) -> Killed {
     let newest = begin..end(&journal);
     drop(journal);
     let after = fs::read(directory.wal()).unwrap();
-    Killed { directory, before, after, newest, commits }
+    ends.push(newest.end);
+    Killed { directory, before, after, newest, commits, ends }
 }
 
 impl Killed {
@@ -53,6 +60,15 @@ impl Killed {
             .map_err(|error| error.to_string());
         assert_eq!(inspected.map_err(|error| error.to_string()), started, "commands and starts see the same");
         started
+    }
+
+    /// What is said of damage in this byte: the last commit that is whole before its frame.
+    fn after(&self, at: usize) -> String {
+        let frame = at.saturating_sub(32) / FRAME * FRAME + 32;
+        match self.ends.iter().filter(|end| **end <= frame).count() {
+            0 => "is damaged before commit 1: its ".to_owned(),
+            whole => format!("is damaged right after commit {whole}: its "),
+        }
     }
 
     /// Of the bytes of the file, all that are in headers and some in pages.
@@ -75,8 +91,8 @@ fn a_byte_that_changes_before_the_newest_commit_of_the_wal_file_is_a_start_refus
             Ok(found) => assert_eq!(found, killed.commits, "{flip:x} at {at}, before {:?}", killed.newest),
             Err(why) => {
                 assert!(at < killed.newest.start, "{why} at {at}");
-                let said = why.contains("octostore.db-wal is damaged: its ") && why.ends_with("restore a backup");
-                assert!(said && !why.contains('\n'), "{why}");
+                let said = why.contains("octostore.db-wal is damaged ") && why.contains(&killed.after(at));
+                assert!(said && why.ends_with(REMEDY) && !why.contains('\n'), "{why} at {at}");
                 refused += 1;
             }
         }

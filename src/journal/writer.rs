@@ -24,6 +24,7 @@ use super::accounts::decide;
 use super::backup::{Copied, Pages};
 use super::fold::Dirty;
 use super::intake::{BATCH_BYTES, Errand, Intake};
+use super::recovery::corrupt;
 use super::{Commit, Journal, JournalError, Recovered, Room};
 use crate::clock;
 use crate::lease::Seq;
@@ -99,9 +100,7 @@ impl<J: Journal> Writer<J> {
         let mut dirty = Dirty::new();
         let now_ns = clock::now_ns();
         for (number, records) in &recovered.tail {
-            dirty
-                .absorb_recovered(*number, now_ns, records)
-                .map_err(|e| JournalError::Corrupt(format!("commit {number}: {e}")))?;
+            dirty.absorb_recovered(*number, now_ns, records).map_err(|e| corrupt(format!("in commit {number} {e}")))?;
         }
         Ok(Writer {
             lasts: vec![0; intake.cores()],

@@ -113,6 +113,7 @@ fn a_database_with_destroyed_pages_is_refused(driver: Driver) {
     drop(file);
     let failed = refused(&server);
     assert!(failed.error().contains("octostore.db"), "{}", failed.error());
+    assert!(failed.error().ends_with("restore a backup (octostore restore BACKUP)"), "{}", failed.error());
 }
 
 fn a_database_of_something_else_is_refused(driver: Driver) {
