@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ crate::both_drivers! {
     locks_that_a_restart_has_recovered_are_held,
     connections_are_counted_by_what_they_do_and_what_became_of_them,
     commands_refused_while_the_disk_hangs_are_counted_by_what_was_full,
+    requests_for_a_stalled_worker_are_refused_once_its_inbox_is_full_and_counted,
     prometheus_own_linter_has_nothing_to_say,
 }
 
@@ -210,6 +212,58 @@ fn commands_refused_while_the_disk_hangs_are_counted_by_what_was_full(driver: Dr
         }
     }
     assert!(refused > 0.0, "the batch never becomes full");
+}
+
+/// One of two workers stalls; the other goes on to take requests, every second of which is the stalled one's to answer.
+fn requests_for_a_stalled_worker_are_refused_once_its_inbox_is_full_and_counted(driver: Driver) {
+    let mut options = Options::new(driver).workers(2).args(&["--watchdog", "0"]);
+    // Its 4,000th wait takes 12 s: it comes to that by a connection that keeps it busy, long before the other.
+    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
+    let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=12000000:when=4000"));
+    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
+    let server = Server::start(options);
+    let mut busy = server.connect();
+    let stalled = (0..20_000).any(|_| {
+        busy.send(&request("GET", "/locks", &[], b""));
+        let answers = busy.answers_within(Duration::from_millis(500));
+        if answers {
+            busy.read();
+        }
+        !answers
+    });
+    assert!(stalled, "the worker never stalls");
+    // A connection of its own each time: one may be the stalled worker's.
+    let full = || {
+        let mut scraper = server.connect();
+        scraper.send(&request("GET", "/metrics", &[], b""));
+        let page = scraper.answers_within(Duration::from_millis(500)).then(|| scraper.read().text());
+        page.map(|page| octostore::metrics::Reading::of(&page).expect("a page").get("octostore_inbox_full_total"))
+    };
+    let mut askers = Vec::new();
+    while full().is_none_or(|full| full == 0.0) {
+        assert!(askers.len() < 16_384 / 32, "an inbox has no bound");
+        for _ in 0..16 {
+            let mut asker = server.user("alice");
+            let of = |j| asker.get_bytes(&format!("/locks/pile-{}-{j}", askers.len()));
+            let burst: Vec<u8> = (0..64).flat_map(of).collect();
+            asker.connection.send(&burst);
+            askers.push(asker);
+        }
+    }
+    let mut refused = 0.0;
+    for response in askers.iter_mut().flat_map(|asker| (0..64).map(|_| asker.connection.read()).collect::<Vec<_>>()) {
+        if response.status == 503 {
+            response.refused(503, "overloaded");
+            assert_eq!(response.header("retry-after"), Some("1"));
+            refused += 1.0;
+        } else {
+            assert_eq!(response.expect(200)["status"], "free", "what was accepted is answered");
+        }
+    }
+    assert!(refused > 0.0);
+    assert_eq!(scrape(&server).get("octostore_inbox_full_total"), refused, "each of them, and no other");
+    let health = || server.connect().call(&request("GET", "/health", &[], b"")).status;
+    eventually("it is well again", || health() == 200);
 }
 
 fn prometheus_own_linter_has_nothing_to_say(driver: Driver) {
