@@ -15,6 +15,7 @@ crate::both_drivers! {
     a_schema_of_another_version_is_refused,
     a_file_that_is_no_database_is_refused,
     a_database_with_destroyed_pages_is_refused,
+    damage_in_a_killed_servers_wal_file_is_refused_with_the_commit_and_what_to_do,
     a_database_of_something_else_is_refused,
 }
 
@@ -114,6 +115,30 @@ fn a_database_with_destroyed_pages_is_refused(driver: Driver) {
     let failed = refused(&server);
     assert!(failed.error().contains("octostore.db"), "{}", failed.error());
     assert!(failed.error().ends_with("restore a backup (octostore restore BACKUP)"), "{}", failed.error());
+}
+
+fn damage_in_a_killed_servers_wal_file_is_refused_with_the_commit_and_what_to_do(driver: Driver) {
+    let mut server = Server::on(driver);
+    let mut alice = server.user("alice");
+    for i in 0..20 {
+        alice.grant(&format!("lock-{i}"), json!({}));
+    }
+    server.kill9();
+    let wal = format!("{}-wal", server.options.database.display());
+    let whole = fs::read(&wal).expect("read");
+    let mut damaged = whole.clone();
+    let middle = whole.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(&wal, &damaged).expect("write");
+    let failed = refused(&server);
+    let (_, after) = failed.error().split_once("octostore.db-wal is damaged right after commit ").expect("the commit");
+    let commit: u64 = after.split(':').next().and_then(|number| number.parse().ok()).expect("its number");
+    assert!((1..20).contains(&commit), "{}", failed.error());
+    assert!(failed.error().ends_with("restore a backup (octostore restore BACKUP)"), "{}", failed.error());
+    assert_eq!(fs::read(&wal).expect("read"), damaged, "it is left as it was");
+    fs::write(&wal, &whole).expect("write");
+    server.start_again();
+    assert_eq!(server.user("alice").list("")["total"], 20);
 }
 
 fn a_database_of_something_else_is_refused(driver: Driver) {
