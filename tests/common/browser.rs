@@ -21,6 +21,9 @@ use super::{PATIENCE, eventually};
 /// How WebDriver marks the id of an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// chromedriver takes a free port of IPv4 and then the same one of IPv6, which another test may have taken: then it ends.
+const DRIVER_STARTS: usize = 5;
+
 /// A browser with one window.
 #[derive(Debug)]
 pub struct Browser {
@@ -30,19 +33,26 @@ pub struct Browser {
     _home: Arc<Home>,
 }
 
+/// A chromedriver, and its port. None if it ended at once.
+fn start_driver(home: &Home) -> Option<(Process, u16)> {
+    let mut command = Command::new("chromedriver");
+    clear_environment(&mut command).arg("--port=0").env("HOME", &home.path).current_dir(&home.path);
+    let mut process = Process::spawn(command);
+    let port = process.find_in_output(|output| {
+        let (_, rest) = output.split_once("started successfully on port ")?;
+        rest.split_once('.')?.0.parse().ok()
+    })?;
+    Some((process, port))
+}
+
 impl Browser {
     /// Starts one.
     #[track_caller]
     pub fn start() -> Browser {
         let home = Home::new();
-        let mut command = Command::new("chromedriver");
-        clear_environment(&mut command).arg("--port=0").env("HOME", &home.path).current_dir(&home.path);
-        let mut process = Process::spawn(command);
-        let port = process.find_in_output(|output| {
-            let (_, rest) = output.split_once("started successfully on port ")?;
-            rest.split_once('.')?.0.parse::<u16>().ok()
-        });
-        let port = port.expect("chromedriver (the package chromium-driver) starts");
+        let (process, port) = (0..DRIVER_STARTS)
+            .find_map(|_| start_driver(&home))
+            .expect("chromedriver (the package chromium-driver) starts");
         let driver = SocketAddr::from(([127, 0, 0, 1], port));
         let profile = format!("--user-data-dir={}", text(&home.file("profile")));
         let arguments = [
