@@ -109,9 +109,9 @@ impl Shard {
         !self.ledger.batch.is_empty()
     }
 
-    /// Forgets the names whose removal is durable.
-    pub fn forget(&mut self, durable: Seq) {
-        self.table.forget(durable);
+    /// Forgets names whose removal is durable, at most `most`; false if there may be more.
+    pub fn forget(&mut self, durable: Seq, most: usize) -> bool {
+        self.table.forget(durable, most)
     }
 
     /// How many locks are held.

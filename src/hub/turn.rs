@@ -21,6 +21,8 @@ use crate::clock;
 
 /// Expiries in one turn.
 const SWEEP_PER_TURN: usize = 512;
+/// Names forgotten in one turn, once their removal is durable.
+const FORGET_PER_TURN: usize = 1024;
 /// Rounds that a task may go without the turn ending, before it has to rest.
 const ROUNDS_PER_TURN: u32 = 16;
 
@@ -126,7 +128,7 @@ impl Hub {
             let mut more = self.serve_inbox();
             more |= self.go_on_with_lists();
             more |= self.sweep();
-            self.release();
+            more |= self.release();
             let waits_for_room = !self.hand_over();
             self.knock_at_neighbours();
             if turn.woke.get() {
@@ -168,10 +170,12 @@ impl Hub {
         goes_on
     }
 
-    /// Wakes the connections whose answers have become durable, and forgets what is durably gone.
-    fn release(&self) {
-        self.shard.borrow_mut().forget(self.intake.watermark(self.core).durable());
+    /// Wakes the connections whose answers have become durable, and forgets what is durably gone; true if
+    /// there is more to forget.
+    fn release(&self) -> bool {
+        let durable = self.intake.watermark(self.core).durable();
         self.waiters.release(&self.intake, |waiter| self.turn.wake(waiter));
+        !self.shard.borrow_mut().forget(durable, FORGET_PER_TURN)
     }
 
     /// Hands this turn's changes to the journal; false if they have to wait for room.

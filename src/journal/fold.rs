@@ -100,6 +100,11 @@ impl Dirty {
         self.behind.front().map(|entry| entry.since_ns)
     }
 
+    /// Whether so many names, at least one, fell behind at `until_ns` or before.
+    pub fn are_behind(&self, names: usize, until_ns: u64) -> bool {
+        self.behind.get(names - 1).is_some_and(|entry| entry.since_ns <= until_ns)
+    }
+
     /// Takes out the names whose row fell behind at `until_ns` or before, the oldest first, until `rows` row
     /// changes are found or `names` names looked at. `last_commit` is the newest commit absorbed.
     pub fn slice(&mut self, until_ns: u64, rows: usize, names: usize, last_commit: u64) -> Slice {

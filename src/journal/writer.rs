@@ -5,7 +5,7 @@
 //! thread waits until every worker has gone to sleep (then nothing more is coming), but never longer
 //! than [`PATIENCE_US`].
 //!
-//! Between commits it folds (see `fold.rs`), in bounded slices: when nothing waits, or every few
+//! Between commits it folds (see `fold.rs`), in bounded slices: when nothing waits and much is behind, or every few
 //! milliseconds, or beside every commit once the journal is three quarters full. When it is full nothing is
 //! appended until a fold has made room; batches wait in their lanes, and the workers refuse commands.
 //!
@@ -37,7 +37,10 @@ const COMMIT_BYTES: usize = 2 << 20;
 const _: () = assert!(BATCH_BYTES <= COMMIT_BYTES);
 /// Rows are left behind for this long, so that short leases never get one.
 const FOLD_AFTER_NS: u64 = 1_000_000_000;
-/// The least time between two folds while commits keep coming, by the quarters of the journal that are used.
+/// So many names that are behind are folded as soon as there is nothing else to do; fewer wait for the time below. A fold is a
+/// sync, whatever it holds: with one after each commit, ever new names would cost a sync more for each.
+const FOLD_AT_ONCE: usize = 1024;
+/// The least time between two other folds, by the quarters of the journal that are used.
 const FOLD_PAUSE_NS: [u64; 3] = [50_000_000, 10_000_000, 2_000_000];
 /// The longest that folding may hold up the end of the process.
 const FINISH_NS: u64 = 1_000_000_000;
@@ -317,9 +320,13 @@ impl<J: Journal> Writer<J> {
     }
 
     fn fold_is_due(&self) -> bool {
-        let pause_ns = FOLD_PAUSE_NS.get(self.quarters_full());
-        self.intake.is_empty()
-            || pause_ns.is_none_or(|pause| clock::now_ns().saturating_sub(self.last_fold_ns) >= *pause)
+        clock::now_ns() >= self.next_fold_ns()
+            || (self.intake.is_empty() && self.dirty.are_behind(FOLD_AT_ONCE, self.fold_horizon_ns()))
+    }
+
+    /// When a few names, too, may be folded again.
+    fn next_fold_ns(&self) -> u64 {
+        self.last_fold_ns + FOLD_PAUSE_NS.get(self.quarters_full()).unwrap_or(&0)
     }
 
     /// Rows that fell behind before this are to be folded: the young ones only when the journal fills up.
@@ -333,7 +340,8 @@ impl<J: Journal> Writer<J> {
         let gate = self.intake.gate();
         gate.doze(false);
         if self.intake.is_empty() && !self.intake.is_closing() {
-            let due_ns = self.dirty.oldest_ns().map_or(u64::MAX, |oldest| oldest + FOLD_AFTER_NS).min(until_ns);
+            let due_ns = |oldest: u64| (oldest + FOLD_AFTER_NS).max(self.next_fold_ns());
+            let due_ns = self.dirty.oldest_ns().map_or(u64::MAX, due_ns).min(until_ns);
             let pause_us = due_ns.saturating_sub(clock::now_ns()) / 1_000 + 1;
             self.intake.pulse().rest();
             gate.bell().wait(pause_us.min(60_000_000));

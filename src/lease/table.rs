@@ -23,10 +23,13 @@ use super::name::LockName;
 use super::scan::Scan;
 use crate::fence::FencingToken;
 
+/// Parts of the index of names: moving a million entries at once would hold up everybody for 50 ms and more.
+const PARTS: usize = 64;
+
 /// One core's locks.
 pub struct LockTable {
-    /// Slot numbers, by the name in the slot.
-    names: HashTable<u32>,
+    /// Slot numbers, by the name in the slot; in parts, so that only one of them has to be moved when it grows.
+    names: Box<[HashTable<u32>; PARTS]>,
     slots: Vec<Slot>,
     vacant: Vec<u32>,
     hasher: RandomState,
@@ -64,7 +67,7 @@ impl LockTable {
     /// An empty table whose time begins at `now_ns`.
     pub fn new(now_ns: u64) -> LockTable {
         LockTable {
-            names: HashTable::new(),
+            names: Box::new([const { HashTable::new() }; PARTS]),
             slots: Vec::new(),
             vacant: Vec::new(),
             hasher: RandomState::new(),
@@ -82,10 +85,10 @@ impl LockTable {
         let LockTable { names, slots, hasher, wheel, .. } = self;
         slots.reserve(locks);
         wheel.reserve(locks);
-        names.reserve(locks, |&slot| match &slots[slot as usize] {
-            Slot::Known { name, .. } => hasher.hash_one(&**name),
-            Slot::Vacant => unreachable!("a name's entry leads to its slot"),
-        });
+        for part in names.iter_mut() {
+            // A part has some more than its share, or fewer.
+            part.reserve(locks / PARTS + locks / PARTS / 16, |&slot| hash_in(slots, hasher, slot));
+        }
     }
 
     /// Refuses new leases until `until_ns`: after a backup was restored, those that it does not know must run out first.
@@ -168,22 +171,23 @@ impl LockTable {
         looked_at
     }
 
-    /// Forgets the names whose removal is durable, now that the core's changes up to `durable` are.
-    pub fn forget(&mut self, durable: Seq) {
-        while let Some(&(seq, slot)) = self.tombstones.front()
-            && seq <= durable
-        {
+    /// Forgets names whose removal is durable, at most `most`, now that the core's changes up to `durable` are; false if
+    /// there may be more.
+    pub fn forget(&mut self, durable: Seq, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(&(seq, slot)) = self.tombstones.front().filter(|(seq, _)| *seq <= durable) else { return true };
             self.tombstones.pop_front();
             // The name may have been taken again since; then the slot has a newer change.
             if let Slot::Known { name, changed, lease: None } = &self.slots[slot as usize]
                 && *changed == seq
             {
                 let hash = self.hasher.hash_one(&**name);
-                self.names.find_entry(hash, |&s| s == slot).expect("a known name has its entry").remove();
+                self.names[part(hash)].find_entry(hash, |&s| s == slot).expect("a known name has its entry").remove();
                 self.slots[slot as usize] = Slot::Vacant;
                 self.vacant.push(slot);
             }
         }
+        false
     }
 
     /// Goes on with a walk over a user's locks, by at most `most` of them; says whether it has come to its end. A lease
@@ -218,7 +222,7 @@ impl LockTable {
 
     /// How many names take up a slot: held ones, and tombstones.
     pub fn known_names(&self) -> usize {
-        self.names.len()
+        self.names.iter().map(HashTable::len).sum()
     }
 
     #[allow(clippy::too_many_arguments)] // a new lease has this many facts, and one caller
@@ -345,16 +349,13 @@ impl LockTable {
             }
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.names.insert_unique(hash, slot, |&s| match &slots[s as usize] {
-            Slot::Known { name, .. } => hasher.hash_one(&**name),
-            Slot::Vacant => unreachable!("the index names known slots"),
-        });
+        self.names[part(hash)].insert_unique(hash, slot, |&s| hash_in(slots, hasher, s));
         slot
     }
 
     fn find(&self, hash: u64, name: &str) -> Option<u32> {
         let is_it = |&slot: &u32| matches!(&self.slots[slot as usize], Slot::Known { name: n, .. } if **n == *name);
-        self.names.find(hash, is_it).copied()
+        self.names[part(hash)].find(hash, is_it).copied()
     }
 
     /// The slot that the user's lease holds, or why it is not so.
@@ -398,6 +399,18 @@ impl LockTable {
             Slot::Known { name, lease: Some(lease), .. } => (name, lease),
             _ => unreachable!("a user's list names held slots"),
         }
+    }
+}
+
+/// The part of the index that a name is in, by bits of its hash that the part itself does not go by.
+fn part(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
+}
+
+fn hash_in(slots: &[Slot], hasher: &RandomState, slot: u32) -> u64 {
+    match &slots[slot as usize] {
+        Slot::Known { name, .. } => hasher.hash_one(&**name),
+        Slot::Vacant => unreachable!("a name's entry leads to its slot"),
     }
 }
 

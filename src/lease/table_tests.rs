@@ -130,9 +130,9 @@ fn rule_1_every_answer_rests_on_the_last_change_of_its_lock_and_of_no_other() {
     for look in [renew(1, None), release(1), Op::Status] {
         assert_eq!(bench.apply(1, "a", look).rests_on, 4, "a tombstone: {look:?}");
     }
-    bench.table.forget(3);
+    bench.table.forget(3, usize::MAX);
     assert_eq!(bench.apply(1, "a", Op::Status).rests_on, 4, "the removal is not durable yet");
-    bench.table.forget(4);
+    bench.table.forget(4, usize::MAX);
     assert_eq!(bench.apply(1, "a", Op::Status).rests_on, 0);
     assert_eq!(bench.table.known_names(), 2);
 }
@@ -214,7 +214,7 @@ fn the_sweep_ends_what_nobody_asks_about_and_stops_at_its_bound() {
     assert_eq!(bench.table.held(), 20);
     assert_eq!(bench.table.sweep(bench.now, 30, &mut bench.book), 20);
     assert_eq!((bench.table.held(), bench.book.counts[&UserId(1)], bench.book.durable.len()), (0, 0, 0));
-    bench.table.forget(bench.book.seq);
+    bench.table.forget(bench.book.seq, usize::MAX);
     assert_eq!(bench.table.known_names(), 0);
 }
 
@@ -491,7 +491,7 @@ proptest! {
                 }
                 Step::Pause { ms } => bench.now += ms * 1_000_000,
                 Step::Sweep => while bench.table.sweep(bench.now, 2, &mut bench.book) == 2 {},
-                Step::Forget => bench.table.forget(bench.book.seq),
+                Step::Forget => _ = bench.table.forget(bench.book.seq, 2),
             }
             prop_assert_eq!(bench.table.held(), bench.book.durable.len());
             prop_assert_eq!(bench.book.counts.values().sum::<usize>(), bench.table.held());
@@ -503,7 +503,7 @@ proptest! {
         }
         bench.after(4000 * SECOND);
         while bench.table.sweep(bench.now, 64, &mut bench.book) == 64 {}
-        bench.table.forget(bench.book.seq);
+        bench.table.forget(bench.book.seq, usize::MAX);
         prop_assert_eq!((bench.table.held(), bench.table.known_names(), bench.book.durable.len()), (0, 0, 0));
     }
 }

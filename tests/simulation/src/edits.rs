@@ -14,7 +14,7 @@ pub struct Edit {
 }
 
 /// The edits of every copy.
-pub const FOR_SIMULATION: [Edit; 21] = [
+pub const FOR_SIMULATION: [Edit; 26] = [
     Edit { file: "journal/mod.rs", find: "mod sqlite;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_accounts;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_backup;\n", replace: "" },
@@ -28,7 +28,12 @@ pub const FOR_SIMULATION: [Edit; 21] = [
     Edit { file: "mesh.rs", find: "ASKS: usize = 4096", replace: "ASKS: usize = 6" },
     Edit { file: "mesh.rs", find: "OUTSTANDING: usize = 16384", replace: "OUTSTANDING: usize = 12" },
     Edit { file: "hub/mod.rs", find: "ASKS_PER_TURN: usize = 512", replace: "ASKS_PER_TURN: usize = 3" },
+    Edit { file: "hub/turn.rs", find: "FORGET_PER_TURN: usize = 1024", replace: "FORGET_PER_TURN: usize = 2" },
+    Edit { file: "journal/writer.rs", find: "FOLD_AT_ONCE: usize = 1024", replace: "FOLD_AT_ONCE: usize = 2" },
     Edit { file: "hub/turn.rs", find: "SWEEP_PER_TURN: usize = 512", replace: "SWEEP_PER_TURN: usize = 2" },
+    Edit { file: "hub/lists.rs", find: "SCAN_AT_ONCE: usize = 512", replace: "SCAN_AT_ONCE: usize = 2" },
+    Edit { file: "hub/lists.rs", find: "SCAN_PER_TURN: usize = 512", replace: "SCAN_PER_TURN: usize = 1" },
+    Edit { file: "journal/fold.rs", find: "ROOM_KEPT: usize = 4096", replace: "ROOM_KEPT: usize = 2" },
     Edit { file: "journal/intake.rs", find: "LANE: usize = 16", replace: "LANE: usize = 2" },
     Edit { file: "journal/intake.rs", find: "BATCH_BYTES: usize = 256 << 10", replace: "BATCH_BYTES: usize = 3 << 10" },
     Edit { file: "journal/writer.rs", find: "COMMIT_BYTES: usize = 2 << 20", replace: "COMMIT_BYTES: usize = 7 << 10" },

@@ -148,8 +148,8 @@ pub const FAULTS: [Fault; 25] = [
         within: 100,
         edits: &[Edit {
             file: "shard.rs",
-            find: "self.table.forget(durable);",
-            replace: "self.table.forget(durable.max(self.ledger.last));",
+            find: "self.table.forget(durable, most)",
+            replace: "self.table.forget(durable.max(self.ledger.last), most)",
         }],
     },
     Fault {

@@ -19,7 +19,7 @@ impl LockTable {
         let users = self.by_user.len();
         [
             ("held locks", self.held),
-            ("known names", self.names.len()),
+            ("known names", self.known_names()),
             ("occupied slots", leases),
             ("users' lists", users),
             ("tombstones", self.tombstones.len()),
