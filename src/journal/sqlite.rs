@@ -141,21 +141,34 @@ impl SqliteJournal {
         work(&self.connection()?.lock()).map_err(|error| sqlite_schema::explain(&self.path, doing, &error))
     }
 
-    /// Does `work` in one transaction: all of it is on disk afterwards, or nothing.
-    pub(super) fn transaction<T>(
+    /// Does `work` in one transaction: all of it is on disk afterwards, or nothing. Gives the time of the commit at its end, too,
+    /// which is the writing to the `-wal` file and its sync, in nanoseconds.
+    fn timed_transaction<T>(
         &self,
         doing: &str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, JournalError> {
+    ) -> Result<(T, u64), JournalError> {
         self.run(doing, |connection| {
             execute(connection, "BEGIN IMMEDIATE")?;
-            let done = work(connection).and_then(|result| execute(connection, "COMMIT").map(|_| result));
+            let done = work(connection).and_then(|result| {
+                let began_ns = clock::now_ns();
+                execute(connection, "COMMIT").map(|()| (result, clock::now_ns().saturating_sub(began_ns)))
+            });
             if done.is_err() && !connection.is_autocommit() {
                 // The error that counts is the first one.
                 let _ = execute(connection, "ROLLBACK");
             }
             done
         })
+    }
+
+    /// The same, untimed.
+    pub(super) fn transaction<T>(
+        &self,
+        doing: &str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        self.timed_transaction(doing, work).map(|(result, _)| result)
     }
 
     /// Checkpoints, if the `-wal` file has that many pages.
@@ -276,7 +289,7 @@ impl Journal for SqliteJournal {
         let Commit { number, mark, records } = *commit;
         let checksum = checksum(commit);
         let padding = padding(records.len(), [number, mark, checksum.into()]);
-        self.transaction("appending to", |connection| {
+        let (_, synced_ns) = self.timed_transaction("appending to", |connection| {
             let mut append = connection.prepare_cached(APPEND)?;
             let written = append.execute(params![
                 as_sql(slot),
@@ -289,6 +302,7 @@ impl Journal for SqliteJournal {
             assert_eq!(written, 1, "slot {slot} holds a commit that is not trimmed");
             connection.prepare_cached(RAISE)?.execute([as_sql(mark), as_sql(number)])
         })?;
+        self.metrics.synced(synced_ns);
         self.ring.appended(slot, records.len());
         self.checkpoint_at(WAL_PAGES_AT_MOST)
     }

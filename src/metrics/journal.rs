@@ -8,6 +8,7 @@ use super::page::{Kind, Page};
 #[derive(Debug)]
 pub struct JournalMetrics {
     commits: Histogram,
+    syncs: Histogram,
     batches: Histogram,
     commit_ns: Counter,
     folds: Histogram,
@@ -40,6 +41,7 @@ impl Default for JournalMetrics {
     fn default() -> Self {
         JournalMetrics {
             commits: Histogram::of_seconds(),
+            syncs: Histogram::of_seconds(),
             batches: Histogram::new(&Scale::COUNT),
             commit_ns: Counter::default(),
             folds: Histogram::of_seconds(),
@@ -60,6 +62,11 @@ impl JournalMetrics {
         self.commits.observe(took_ns);
         self.batches.observe(changes.into());
         self.commit_ns.add(took_ns);
+    }
+
+    /// Counts a commit's sync: its pages written to the log and on the disk.
+    pub fn synced(&self, took_ns: u64) {
+        self.syncs.observe(took_ns);
     }
 
     /// Counts a fold of so many rows that took so long.
@@ -114,6 +121,11 @@ impl Source for JournalMetrics {
                 "octostore_journal_commit_duration_seconds",
                 "Time of a commit: one transaction and its sync, which all changes in it wait for.",
                 &self.commits,
+            ),
+            (
+                "octostore_journal_sync_duration_seconds",
+                "Time of a commit's sync: its pages written to the write-ahead log, and fdatasync.",
+                &self.syncs,
             ),
             (
                 "octostore_journal_batch_changes",

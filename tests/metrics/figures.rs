@@ -126,7 +126,10 @@ fn what_workers_count_is_shown_as_one_sum_that_never_falls(driver: Driver) {
     assert!(handoffs > 0.0 && handoffs < 300.0, "about every second of three hundred crosses: {handoffs}");
     assert!(earlier.get("octostore_doorbell_rings_total") > 0.0);
     assert_eq!(earlier.get("octostore_journal_batch_changes_sum"), 300.0);
-    assert!(earlier.get("octostore_journal_commit_duration_seconds_count") > 0.0);
+    let commits = earlier.get("octostore_journal_commit_duration_seconds_count");
+    assert!(commits > 0.0 && earlier.get("octostore_journal_sync_duration_seconds_count") == commits);
+    let time = |what| earlier.get(&format!("octostore_journal_{what}_duration_seconds_sum"));
+    assert!(time("sync") > 0.0 && time("sync") < time("commit"), "a sync is a part of its commit");
     assert!(earlier.get("octostore_journal_commits") > 0.0 && earlier.get("octostore_journal_records_bytes") > 0.0);
     assert!(earlier.get("octostore_journal_commits") < earlier.get("octostore_journal_commits_limit"));
     eventually("the rows are folded and the log is checkpointed", || {
@@ -139,7 +142,6 @@ fn what_workers_count_is_shown_as_one_sum_that_never_falls(driver: Driver) {
     let now = scrape(&server);
     assert!(now.get("octostore_disk_free_bytes") <= now.get("octostore_disk_bytes"));
     assert!(now.get("octostore_database_bytes") >= 4096.0 && now.get("octostore_wal_bytes") > 0.0);
-    // An inbox takes 4,096 asks: that one is full is counted in `hub/tests.rs`, where it can be filled.
     assert_eq!(now.get("octostore_inbox_full_total"), 0.0);
     assert!(now.get("process_cpu_seconds_total") > 0.0 && now.get("process_open_fds") > 5.0);
     assert_eq!(now.label("octostore_build_info", "version"), Some(env!("CARGO_PKG_VERSION")));
@@ -242,7 +244,7 @@ fn requests_for_a_stalled_worker_are_refused_once_its_inbox_is_full_and_counted(
     let mut askers = Vec::new();
     while full().is_none_or(|full| full == 0.0) {
         assert!(askers.len() < 16_384 / 32, "an inbox has no bound");
-        for _ in 0..16 {
+        for _ in 0..48 {
             let mut asker = server.user("alice");
             let of = |j| asker.get_bytes(&format!("/locks/pile-{}-{j}", askers.len()));
             let burst: Vec<u8> = (0..64).flat_map(of).collect();
