@@ -4,6 +4,9 @@ use super::limits::{MAX_BODY_BYTES, MAX_HEADERS};
 use super::line::{Version, is_authority};
 use super::refusal::{self, Refusal};
 
+/// Most requests have no more: the places for all cost more to fill than to be read.
+const FEW_HEADERS: usize = 16;
+
 /// How a body's end is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -68,8 +71,16 @@ fn line_feed(bytes: &[u8], from: usize) -> Option<usize> {
 /// Reads the header lines. `bytes` is either the whole section, as [`lines`] has found it, or a
 /// beginning of it, of which only the syntax can be checked: then None.
 pub(super) fn parse(bytes: &[u8], version: Version) -> Result<Option<Facts<'_>>, Refusal> {
-    let mut room = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    match read(bytes, &mut room)? {
+    let mut few = [httparse::EMPTY_HEADER; FEW_HEADERS];
+    let mut many;
+    let read = match read(bytes, &mut few) {
+        Err(refusal::TOO_MANY_FIELDS) => {
+            many = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            read(bytes, &mut many)
+        }
+        read => read,
+    };
+    match read? {
         Some(headers) => collect(headers, version).map(Some),
         None => Ok(None),
     }

@@ -140,12 +140,13 @@ impl Conn {
     /// Takes all whole requests from what was read, up to a bound, and sends them on their way; says whether the
     /// client waits for leave to send a body.
     fn take_requests(&mut self) -> bool {
-        // Read after the requests were: deadlines rest on it.
-        let now_ns = self.front.read_the_clock();
+        let mut now = None;
         while self.flights.len() < MAX_PIPELINED && !self.closing {
             match self.inbound.next_request() {
                 Next::Request(request) => {
                     self.closing = !request.keep_alive || self.front.hub.is_draining();
+                    // Read after the requests were: deadlines rest on it.
+                    let now_ns = *now.get_or_insert_with(|| self.front.read_the_clock());
                     let flight = Flight::start(&self.front, now_ns, &request, !self.closing, self.peer);
                     let goes_alone = flight.goes_alone();
                     self.flights.push_back(flight);
