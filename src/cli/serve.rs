@@ -259,8 +259,12 @@ fn start_workers(
         )?;
     }
     for start in starts.iter().take(workers) {
-        start
-            .map_err(|e| format!("a worker cannot start: {e}; raise the limits of descriptors and of locked memory"))?;
+        start.map_err(|e| {
+            format!(
+                "a worker cannot start: {}; raise the limits of descriptors and of locked memory",
+                runtime::explain(&e)
+            )
+        })?;
     }
     Ok(())
 }

@@ -215,7 +215,9 @@ pub(super) fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> Jour
         // All statements are fixed: what one of them does not find, the tables no longer have.
         ErrorCode::Unknown if code.extended_code == rusqlite::ffi::SQLITE_ERROR => return damaged(),
         ErrorCode::NotADatabase => {
-            format!("{file} is no database: give the path of octostore's database, or of a new file")
+            format!(
+                "{file} is no database: give the path of octostore's; if it was octostore's, it is damaged: {REMEDY}"
+            )
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
             format!("{file} is in use by another process ({error}): stop that one first")
@@ -298,14 +300,13 @@ fn identify(connection: &Connection, path: &Path) -> Result<Found, JournalError>
             Ok(Found::Version(version as i32))
         }
         (id, version, _) if id == ours => {
-            let remedy =
-                if version > i64::from(SCHEMA_VERSION) { "use the newer octostore" } else { "restore a backup" };
+            let remedy = if version > i64::from(SCHEMA_VERSION) { "use the newer octostore" } else { REMEDY };
             Err(JournalError::Failed(format!(
                 "{file} is a database of schema version {version}; this octostore knows version {SCHEMA_VERSION}: {remedy}"
             )))
         }
         _ => Err(JournalError::Failed(format!(
-            "{file} is another program's database: give the path of octostore's, or of a new file"
+            "{file} is another program's database: give the path of octostore's; if it was octostore's, it is damaged: {REMEDY}"
         ))),
     }
 }

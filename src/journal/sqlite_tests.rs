@@ -328,7 +328,7 @@ fn another_schema_version_is_refused_with_what_to_do() {
     directory.with_sql("PRAGMA user_version = 7");
     refused(&directory.file(), "schema version 7; this octostore knows version 2: use the newer octostore");
     directory.with_sql("PRAGMA user_version = 0");
-    refused(&directory.file(), "schema version 0; this octostore knows version 2: restore a backup");
+    refused(&directory.file(), "schema version 0; this octostore knows version 2: move its files away");
 }
 
 #[test]
@@ -416,7 +416,7 @@ fn a_destroyed_page_is_refused_with_the_commits_that_it_may_have_held() {
 }
 
 #[test]
-fn a_damaged_page_is_refused_or_harmless_but_never_a_wrong_answer() {
+fn a_damaged_page_is_refused_or_leaves_what_the_commits_hold_as_it_was() {
     let directory = closed_database();
     let whole = fs::read(directory.file()).unwrap();
     let expected = opened(&directory.file()).1;

@@ -54,11 +54,12 @@ pub(super) fn refuse_damage(database: &Path, last_commit: Option<u64>) -> Result
         Ok(None) => Ok(()),
         Ok(Some(place)) => {
             let after = match last_commit {
-                None | Some(0) => "before commit 1".to_owned(),
-                Some(number) => format!("right after commit {number}"),
+                None => String::new(), // the damage hides it
+                Some(0) => " before commit 1".to_owned(),
+                Some(number) => format!(" right after commit {number}"),
             };
             Err(JournalError::Corrupt(format!(
-                "{wal} is damaged {after}: its {place} does not match its checksum, but commits behind it do, which were \
+                "{wal} is damaged{after}: its {place} does not match its checksum, but commits behind it do, which were \
                  acknowledged: {REMEDY}"
             )))
         }
