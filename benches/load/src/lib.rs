@@ -3,6 +3,7 @@
 //! ```text
 //! options ──▶ worker (a thread: epoll, connections) ──▶ report (seconds added up, printed, drawn)
 //!                ├─ script: what a lane does next
+//!                ├─ local: which names a connection's worker owns
 //!                └─ protocol: an operation to bytes, bytes to a verdict
 //! ```
 //!
@@ -18,6 +19,7 @@
 #![warn(missing_docs)]
 
 pub mod connection;
+pub mod local;
 pub mod options;
 pub mod protocol;
 pub mod report;

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     let mix = options.check()?;
     let (address, host) = options.address()?;
-    let encoder = Encoder::new(options.protocol, &host, &options.token()?, options.ttl);
+    let encoder = Encoder::new(options.protocol, &host, &options.token()?, options.ttl, options.hold_ttl);
     let server = Server::find(options.pid, address)?;
     raise_descriptors(options.connections)?;
     let start = Barrier::new(options.threads + 1);
@@ -92,7 +92,7 @@ fn conclude(options: &Options, server: Option<&Server>, measured: &Measured) -> 
         return Ok(());
     }
     if options.seconds == 0 {
-        println!("{} locks are held, for an hour", options.hold);
+        println!("{} locks are held, for {} s", options.hold, options.hold_ttl);
         return Ok(());
     }
     print!("{}", report.summary(*cpu_seconds, memory));

@@ -53,7 +53,9 @@ pub struct Options {
     #[arg(long, default_value = "cycle=1")]
     pub mix: String,
     /// Which names a cycle takes: own (one for each caller), fresh (never the same twice), uniform, zipf (both over
-    /// --population names), hot (a tenth of the cycles meets on one name)
+    /// --population names), hot (a tenth of the cycles meets on one name), local (own ones that belong to the worker
+    /// that the connection came to, so that no request is handed over; found out before the run, on a server that
+    /// nobody else uses and that shows its /metrics)
     #[arg(long, value_enum, default_value_t = Names::Own)]
     pub names: Names,
     /// Names that uniform and zipf choose from
@@ -65,10 +67,13 @@ pub struct Options {
     /// TTL of each lease, in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub ttl: u64,
-    /// Hold so many locks for an hour first; renew and status are about them then. The user must be allowed as many
+    /// Hold so many locks first; renew and status are about them then. The user must be allowed as many
     /// (--max-locks-per-user)
     #[arg(long, default_value_t = 0)]
     pub hold: u64,
+    /// For so many seconds
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub hold_ttl: u64,
     /// Begin with this one of them: for taking them in several runs
     #[arg(long, default_value_t = 0)]
     pub hold_from: u64,
@@ -99,6 +104,8 @@ pub enum Names {
     Zipf,
     /// A tenth of the cycles on one name, the others on own ones.
     Hot,
+    /// One for each caller, owned by the worker of its connection.
+    Local,
 }
 
 /// The operations' weights.
@@ -209,6 +216,9 @@ impl Options {
         }
         if self.population == 0 || !(self.exponent.is_finite() && self.exponent >= 0.0) {
             return Err("--population and --exponent: at least 1 name, and no negative exponent".into());
+        }
+        if self.names == Names::Local && (self.threads > 1 || self.protocol != Protocol::Octostore) {
+            return Err("--names local: for this server only, and with one thread: what it does is watched".into());
         }
         let mix = Mix::parse(&self.mix)?;
         if mix.contend > 0.0 && self.hold == 0 {

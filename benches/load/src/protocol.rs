@@ -46,15 +46,16 @@ const REDIS_RELEASE: &str =
 pub struct Encoder {
     protocol: Protocol,
     ttl: u64,
+    hold_ttl: u64,
     /// The end of every head.
     head: String,
 }
 
 impl Encoder {
     /// For a server called `host`, and a caller with this token.
-    pub fn new(protocol: Protocol, host: &str, token: &str, ttl: u64) -> Encoder {
+    pub fn new(protocol: Protocol, host: &str, token: &str, ttl: u64, hold_ttl: u64) -> Encoder {
         let sign_in = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
-        Encoder { protocol, ttl, head: format!("Host: {host}\r\n{sign_in}") }
+        Encoder { protocol, ttl, hold_ttl, head: format!("Host: {host}\r\n{sign_in}") }
     }
 
     /// Appends the request.
@@ -69,7 +70,7 @@ impl Encoder {
     fn octostore(&self, operation: &Operation, out: &mut Vec<u8>) {
         let (lock, verb, ttl) = match operation {
             Operation::Acquire(lock) => {
-                (lock, "acquire", Some(if lock.family == Family::Held { 3600 } else { self.ttl }))
+                (lock, "acquire", Some(if lock.family == Family::Held { self.hold_ttl } else { self.ttl }))
             }
             Operation::Renew(lock) => (lock, "renew", None),
             Operation::Release(lock) => (lock, "release", None),
@@ -248,7 +249,7 @@ mod tests {
 
     fn encoded(protocol: Protocol, operation: &Operation) -> String {
         let mut out = Vec::new();
-        Encoder::new(protocol, "host:1", "secret", 60).encode(operation, &mut out);
+        Encoder::new(protocol, "host:1", "secret", 60, 3600).encode(operation, &mut out);
         String::from_utf8(out).expect("text")
     }
 

@@ -79,7 +79,7 @@ pub struct Script {
 /// What a caller remembers between its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// Its number among all callers.
+    /// Its number among all callers; with [`Names::Local`], one that no other caller has.
     pub number: u64,
     /// What it holds.
     pub holds: Option<Lock>,
@@ -99,6 +99,11 @@ impl Script {
             fresh: (options.seed << 52) | (thread << 40),
             leases: (options.seed << 52) | (thread << 40) | (1 << 63),
         }
+    }
+
+    /// A look at the lock of a caller's own: what [`Names::Local`] is found out by.
+    pub fn look_at_own(caller: &Caller) -> Operation {
+        Operation::Status(Lock { family: Family::Load, number: 1 + caller.number, lease: 0 })
     }
 
     /// The caller's next request.
@@ -151,7 +156,7 @@ impl Script {
         self.leases += 1;
         let number = match self.names {
             Names::Hot if self.random.below(100) < HOT_PERCENT => 0,
-            Names::Own | Names::Hot => 1 + caller.number,
+            Names::Own | Names::Hot | Names::Local => 1 + caller.number,
             Names::Fresh => {
                 self.fresh += 1;
                 self.fresh

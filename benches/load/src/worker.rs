@@ -15,7 +15,8 @@ use hdrhistogram::Histogram;
 use rustix::event::{Timespec, epoll};
 
 use crate::connection::{Connection, Request};
-use crate::options::{Mix, Options};
+use crate::local;
+use crate::options::{Mix, Names, Options};
 use crate::protocol::{Encoder, Verdict};
 use crate::script::{Caller, KINDS, Operation, Script, held};
 
@@ -76,7 +77,11 @@ pub struct Job<'a> {
 /// # Errors
 /// The server cannot be reached at the start, or does not let the locks be held.
 pub fn run(job: &Job<'_>, report: &Sender<Second>) -> Result<(), String> {
-    let ready = Loop::new(job).and_then(|mut lanes| lanes.hold().map(|()| lanes));
+    let ready = Loop::new(job).and_then(|mut lanes| {
+        lanes.hold()?;
+        lanes.settle_on_local_names()?;
+        Ok(lanes)
+    });
     // The others wait here: come what may, so must this one.
     job.start.wait();
     ready?.measure(report);
@@ -158,6 +163,36 @@ impl<'a> Loop<'a> {
                 return Err("--hold: another lease holds some of these names".into());
             }
         }
+        Ok(())
+    }
+
+    /// Gives each caller the first name of those that only it may take with which nothing is handed over.
+    fn settle_on_local_names(&mut self) -> Result<(), String> {
+        if self.job.options.names != Names::Local {
+            return Ok(());
+        }
+        let callers = self.callers.len() as u64;
+        let mut lanes = mem::take(&mut self.idle);
+        let mut before = local::handoffs(self.job.address)?;
+        for &lane in &lanes {
+            let first = self.callers[lane as usize].number;
+            for candidate in 0..local::CANDIDATES {
+                self.callers[lane as usize].number = first + candidate * callers;
+                self.ask(lane, Script::look_at_own(&self.callers[lane as usize]), 0);
+                while self.outstanding > 0 {
+                    self.turn(Some(100));
+                }
+                let after = local::handoffs(self.job.address)?;
+                if mem::replace(&mut before, after) == after {
+                    break;
+                }
+                if candidate + 1 == local::CANDIDATES {
+                    return Err("--names local: every name is handed over; is somebody else using the server?".into());
+                }
+            }
+        }
+        self.idle.clear(); // each look has given its lane back
+        self.idle.append(&mut lanes);
         Ok(())
     }
 
