@@ -71,11 +71,6 @@ impl Shard {
         self.ledger.batch.has_room()
     }
 
-    /// Whether an expiry finds room in it, beside a command.
-    pub fn has_room_for_expiries(&self) -> bool {
-        self.ledger.batch.room_for_expiries() > 0
-    }
-
     /// Goes on with a walk over a user's locks, by at most `most` of them: see [`LockTable::scan`]. The page, if that was
     /// the end.
     pub fn scan(&self, scan: &mut Scan, most: usize) -> Option<Page> {

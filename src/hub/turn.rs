@@ -139,7 +139,7 @@ impl Hub {
                 break;
             }
             turn.asleep.set(true);
-            gate.doze(waits_for_room || self.waiters.any());
+            gate.doze(waits_for_room || self.waiters.any() || turn.sweep_is_due.get());
             if !self.has_news() {
                 break;
             }
@@ -159,15 +159,15 @@ impl Hub {
 
     /// Ends what has run out, if that is due; true if more is to be done.
     pub(super) fn sweep(&self) -> bool {
-        if !self.turn.sweep_is_due.get() {
+        // No more until the journal has taken the last ones: a million expiries must not stand before a command. Its next
+        // commit wakes this core.
+        if !self.turn.sweep_is_due.get() || !self.intake.has_taken_all(self.core) {
             return false;
         }
         let mut shard = self.shard.borrow_mut();
         let more = !shard.sweep(clock::now_ns(), SWEEP_PER_TURN);
-        // Without room in the batch there is nothing to be done now; the ticker asks again.
-        let goes_on = more && shard.has_room_for_expiries();
-        self.turn.sweep_is_due.set(goes_on);
-        goes_on
+        self.turn.sweep_is_due.set(more);
+        more
     }
 
     /// Wakes the connections whose answers have become durable, and forgets what is durably gone; true if
@@ -203,6 +203,7 @@ impl Hub {
         !self.mesh.inbox(self.core).is_empty()
             || self.waiters.has_news(&self.intake)
             || (self.shard.borrow().has_changes() && self.intake.has_room(self.core))
+            || (self.turn.sweep_is_due.get() && self.intake.has_taken_all(self.core))
             || (self.intake.has_failed() && self.waiters.any())
     }
 }

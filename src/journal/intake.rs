@@ -159,6 +159,11 @@ impl Intake {
         !self.lanes[core].batches.is_full()
     }
 
+    /// Whether the journal has taken all that a core has handed over. Only that core pushes, so for it a yes stays true.
+    pub fn has_taken_all(&self, core: usize) -> bool {
+        self.lanes[core].batches.is_empty()
+    }
+
     /// The oldest batch of a core. For the journal's thread.
     pub(super) fn take(&self, core: usize) -> Option<Batch> {
         self.lanes[core].batches.pop()

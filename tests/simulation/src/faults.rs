@@ -216,8 +216,8 @@ pub const FAULTS: [Fault; 25] = [
         within: 100,
         edits: &[Edit {
             file: "hub/turn.rs",
-            find: "gate.doze(waits_for_room || self.waiters.any());",
-            replace: "gate.doze(waits_for_room);",
+            find: "gate.doze(waits_for_room || self.waiters.any() || turn.sweep_is_due.get());",
+            replace: "gate.doze(waits_for_room || turn.sweep_is_due.get());",
         }],
     },
     Fault {
@@ -232,11 +232,7 @@ pub const FAULTS: [Fault; 25] = [
     Fault {
         name: "a_sweep_without_room_goes_on_for_ever",
         within: 5000,
-        edits: &[Edit {
-            file: "hub/turn.rs",
-            find: "let goes_on = more && shard.has_room_for_expiries();",
-            replace: "let goes_on = more && shard.has_room();",
-        }],
+        edits: &[Edit { file: "hub/turn.rs", find: " || !self.intake.has_taken_all(self.core) {", replace: " {" }],
     },
     Fault {
         name: "a_refused_ask_keeps_its_ticket",
