@@ -1,11 +1,16 @@
--- For wrk: each thread acquires locks of its own, and releases each of them some thousand requests later. Every answer
--- rests on a commit. With RENEW set each is renewed once between, which rests on none. TOKEN is the bearer token. At the
--- end it prints the answers a second: 200, 503, and others.
+-- For wrk: as many callers as connections, each with one lock of its own, which it acquires and releases over and over;
+-- each answer rests on a commit. With RENEW set it is renewed once between, which rests on none. TOKEN is the bearer
+-- token, CALLERS the number of callers of a thread. At the end it prints the answers a second, by status.
+--
+-- wrk does not say to which request an answer belongs, but an answer with success has the lease id, and in that is the
+-- lock's number: so a caller goes on when its answer has come, and no release overtakes its acquire. Whose request was
+-- refused is not told. Then some connection finds no caller that is ready, and the one that has waited longest begins
+-- anew: an acquire is always right, for a lock keeps its lease id, also from run to run.
 local token = os.getenv("TOKEN")
-local renew = os.getenv("RENEW")
--- So many locks are held before the first is released: more than there are connections, so that no release overtakes
--- its acquire.
-local lag = 4000
+local callers = tonumber(os.getenv("CALLERS"))
+local after = { acquired = os.getenv("RENEW") and "renew" or "release", renewed = "release", released = "acquire" }
+local answer_to = { acquire = "acquired", renew = "renewed", release = "released" }
+local headers = { ["Authorization"] = "Bearer " .. token, ["Content-Type"] = "application/json" }
 local threads = {}
 
 function setup(thread)
@@ -14,44 +19,85 @@ function setup(thread)
 end
 
 function init()
-    sent, good, refused, other = 0, 0, 0, 0
+    good, refused, other, example = 0, 0, 0, 0
+    sent = 0
+    -- By lock: the next verb; when it was sent, or nil if the caller is ready.
+    verbs, since = {}, {}
+    -- The callers that are ready: from `first` to `last`, a queue.
+    ready, first, last = {}, 1, callers
+    for caller = 1, callers do
+        local lock = number * callers + caller
+        verbs[lock], ready[caller] = "acquire", lock
+    end
+end
+
+local function longest_waiting()
+    local longest
+    for lock, at in pairs(since) do
+        if not longest or at < since[longest] then
+            longest = lock
+        end
+    end
+    return longest
 end
 
 function request()
     sent = sent + 1
-    local step = renew and 3 or 2
-    local turn, part = math.floor(sent / step), sent % step
-    local name, verb = turn, "acquire"
-    if part ~= 0 and turn > lag then
-        name, verb = turn - lag, "release"
-        if part == 2 then
-            name, verb = turn - lag / 2, "renew"
-        end
-    elseif part ~= 0 then
-        -- Nothing is old enough yet: locks that are let run out.
-        name = part * 1e9 + turn
+    local lock = ready[first]
+    if lock then
+        ready[first], first = nil, first + 1
+    else
+        lock = longest_waiting()
+        verbs[lock] = "acquire"
     end
-    local body = string.format('{"lease_id":"%08x-0000-4000-8000-%012x"}', number, name)
-    local headers = { ["Authorization"] = "Bearer " .. token, ["Content-Type"] = "application/json" }
-    return wrk.format("POST", string.format("/locks/load-%d-%d/%s", number, name, verb), headers, body)
+    since[lock] = sent
+    local body = string.format('{"lease_id":"00000000-0000-4000-8000-%012x","ttl_seconds":10}', lock)
+    return wrk.format("POST", string.format("/locks/load-%d/%s", lock, verbs[lock]), headers, body)
 end
 
-function response(status)
+function response(status, _, body)
     if status == 200 then
         good = good + 1
+        local done, lock = string.match(body, '"status":"(%a+)".-"lease_id":"00000000%-0000%-4000%-8000%-(%x+)"')
+        lock = lock and tonumber(lock, 16)
+        -- Not if it is the second answer to a caller that had begun anew.
+        if lock and since[lock] and answer_to[verbs[lock]] == done then
+            verbs[lock], since[lock] = after[done], nil
+            last = last + 1
+            ready[last] = lock
+        end
     elseif status == 503 then
         refused = refused + 1
     else
-        other = other + 1
+        other, example = other + 1, status
     end
 end
 
+local function warn(share, what, hint)
+    if share > 0.01 then
+        io.write(string.format("warning: %.0f %% of the answers were %s%s\n", share * 100, what, hint))
+    end
+end
+
+local hints = {
+    [401] = ": is TOKEN, or local.token, that of this server?",
+    [403] = ": the user may hold fewer locks than there are connections; see octostore's --max-locks-per-user",
+}
+
 function done(summary)
-    local good, refused, other = 0, 0, 0
+    local good, refused, other, example = 0, 0, 0, 0
     for _, thread in ipairs(threads) do
         good, refused, other = good + thread:get("good"), refused + thread:get("refused"), other + thread:get("other")
+        example = math.max(example, thread:get("example"))
     end
     local s, e = summary.duration / 1e6, summary.errors
     local broken = e.connect + e.read + e.write + e.timeout
-    io.write(string.format("answers: %d %d %d %d\n", good / s, refused / s, other / s, broken))
+    io.write(string.format("answers: 200: %d/s, 503: %d/s, others: %d/s, broken connections: %d\n", good / s, refused / s,
+        other / s, broken))
+    local all = math.max(good + refused + other, 1)
+    warn(refused / all, "503", ": more than the server can serve")
+    warn(other / all, "neither 200 nor 503, but such as " .. example, hints[example] or "")
+    if good == 0 then
+        io.write("warning: nothing was answered with success\n")
+    end
 end
