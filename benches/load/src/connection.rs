@@ -122,6 +122,11 @@ impl Connection {
         Ok(())
     }
 
+    /// The requests under way.
+    pub fn waiting(&self) -> impl Iterator<Item = &Request> {
+        self.waiting.iter()
+    }
+
     /// The requests that will not be answered any more.
     pub fn lost(&mut self) -> impl Iterator<Item = Request> + '_ {
         self.waiting.drain(..)

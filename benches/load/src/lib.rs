@@ -3,6 +3,7 @@
 //! ```text
 //! options ──▶ worker (a thread: epoll, connections) ──▶ report (seconds added up, printed, drawn)
 //!                ├─ script: what a lane does next
+//!                ├─ pace: when a request is due, and what is open at the end
 //!                ├─ local: which names a connection's worker owns
 //!                └─ protocol: an operation to bytes, bytes to a verdict
 //! ```
@@ -13,7 +14,8 @@
 //! **Closed loop** (the default): each lane sends its next request when it has its answer. It finds the most that a
 //! server can do, but when the server pauses, so do the callers: the waiting of all those who would have come in the
 //! meantime is missing from the percentiles. **Open loop** (`--rate`): requests have an intended time each, and latency
-//! counts from that time, whether a lane was free to send or not. Nothing is omitted.
+//! counts from that time, whether a lane was free to send or not. Nothing is omitted, and what is due but not answered at
+//! the end is told. In both loops the waiting of what is open at the end is in the maximum.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -21,6 +23,7 @@
 pub mod connection;
 pub mod local;
 pub mod options;
+pub mod pace;
 pub mod protocol;
 pub mod report;
 pub mod script;

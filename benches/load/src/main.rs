@@ -58,7 +58,7 @@ struct Measured {
 
 /// Prints each second as it comes. The server's time is read at the first and the last boundary that counts.
 fn watch(options: &Options, server: Option<&Server>, seconds: &Receiver<Second>) -> Measured {
-    let mut report = Report::new(options.threads, options.warmup);
+    let mut report = Report::new(options.threads, options.warmup, options.rate.is_some());
     let cpu = || server.and_then(Server::cpu_seconds);
     let (mut before, mut after) = (cpu(), None);
     let last = options.warmup + options.seconds;

@@ -45,7 +45,8 @@ pub struct Options {
     /// Seconds before that, which do not count
     #[arg(long, default_value_t = 1)]
     pub warmup: u64,
-    /// Open loop: so many requests a second in all, latency from the time at which each was due
+    /// Open loop: so many requests a second in all, latency from the time at which each was due; at the end it says how
+    /// many were due and not answered
     #[arg(long)]
     pub rate: Option<f64>,
     /// Which operations, with their weights: cycle (acquire, then release), renew, status, contend (acquire what --hold

@@ -17,6 +17,7 @@ use rustix::event::{Timespec, epoll};
 use crate::connection::{Connection, Request};
 use crate::local;
 use crate::options::{Mix, Names, Options};
+use crate::pace::{Open, Pace};
 use crate::protocol::{Encoder, Verdict};
 use crate::script::{Caller, KINDS, Operation, Script, held};
 
@@ -43,6 +44,8 @@ pub struct Second {
     pub held: u64,
     /// What was not answered with success, by what it was.
     pub errors: BTreeMap<String, u64>,
+    /// What was open at the end: in the last second, and only in that.
+    pub open: Open,
 }
 
 /// A histogram in nanoseconds.
@@ -51,8 +54,16 @@ pub fn histogram() -> Histogram<u64> {
 }
 
 impl Second {
-    fn new(number: u64) -> Second {
-        Second { number, all: histogram(), kinds: Default::default(), held: 0, errors: BTreeMap::new() }
+    /// One in which nothing was counted yet.
+    pub fn new(number: u64) -> Second {
+        Second {
+            number,
+            all: histogram(),
+            kinds: Default::default(),
+            held: 0,
+            errors: BTreeMap::new(),
+            open: Open::default(),
+        }
     }
 }
 
@@ -209,11 +220,26 @@ impl<'a> Loop<'a> {
             self.mend();
             let now = self.now_ns() / 1_000_000_000;
             while self.second.number < now.min(end) {
+                if self.second.number + 1 == end {
+                    self.second.open = self.open_at(end * 1_000_000_000);
+                }
                 let next = Second::new(self.second.number + 1);
                 let _ = report.send(mem::replace(&mut self.second, next));
             }
         }
         self.finish();
+    }
+
+    /// What is open, now that the run has ended.
+    fn open_at(&self, end_ns: u64) -> Open {
+        let since_ns = self.connections.iter().flat_map(Connection::waiting).map(|request| request.since_ns);
+        Open::at(self.now_ns(), end_ns, since_ns, self.pace().map(|pace| (pace, self.due)))
+    }
+
+    /// In an open loop.
+    fn pace(&self) -> Option<Pace> {
+        let Options { rate, threads, .. } = *self.job.options;
+        rate.map(|rate| Pace { rate, thread: self.job.thread, threads })
     }
 
     /// Lets each lock go that a caller still holds, so that the next run finds them free. It is not counted.
@@ -234,7 +260,7 @@ impl<'a> Loop<'a> {
 
     /// Gives idle callers their next request, and says how long to wait for events.
     fn send_what_is_due(&mut self) -> Option<i64> {
-        let Some(rate) = self.job.options.rate else {
+        let Some(pace) = self.pace() else {
             let now = self.now_ns();
             while let Some(lane) = self.idle.pop() {
                 let operation = self.script.next(&self.callers[lane as usize]);
@@ -242,17 +268,15 @@ impl<'a> Loop<'a> {
             }
             return Some(100);
         };
-        let threads = self.job.options.threads as f64;
-        let due_ns = |number: u64| ((number as f64 + self.job.thread as f64 / threads) * threads / rate * 1e9) as u64;
         let now = self.now_ns();
-        while due_ns(self.due) <= now {
+        while pace.due_ns(self.due) <= now {
             // No caller is free: the request is late, and its latency counts from when it was due.
             let Some(lane) = self.idle.pop() else { return Some(100) };
             let operation = self.script.next(&self.callers[lane as usize]);
-            self.ask(lane, operation, due_ns(self.due));
+            self.ask(lane, operation, pace.due_ns(self.due));
             self.due += 1;
         }
-        let ahead = due_ns(self.due) - now;
+        let ahead = pace.due_ns(self.due) - now;
         Some(if ahead < SPIN_NS { 0 } else { (ahead / 1_000_000) as i64 })
     }
 
