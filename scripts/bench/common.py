@@ -52,6 +52,8 @@ class Bench:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.work = tempfile.mkdtemp(prefix="octostore-bench-", dir=directory)
         self.servers = []
+        # What was wrong with runs whose figures are used now; who prints a figure prints it too, then clears it.
+        self.doubts = set()
 
     def __enter__(self):
         return self
@@ -119,6 +121,7 @@ class Bench:
             sys.exit(f"{server.name}: {done.stderr.strip()}")
         figures = {key: float(value) for key, value in (pair.split("=") for pair in done.stdout.split())}
         if figures["errors"] or figures["answers"] == 0 and seconds:
+            self.doubts.add("with errors")
             print(f"warning: {server.name}: {figures['errors']:.0f} errors, {figures['answers']:.0f} answers", file=sys.stderr)
         return figures
 
@@ -160,13 +163,14 @@ class Server:
         return total / os.sysconf("SC_CLK_TCK")
 
     def settle(self):
-        """Waits until it has written the rows that it owes: what is measured is the steady state."""
+        """Waits until it has written the rows that it owes: what is measured is the steady state. False: it gave up."""
         for _ in range(180):
             before = self.cpu_seconds()
             time.sleep(1)
             if self.cpu_seconds() - before < 0.03:
-                return
+                return True
         print(f"warning: {self.name} has not come to rest in three minutes", file=sys.stderr)
+        return False
 
     def state_of(self, lock):
         """The answer of an OctoStore to a look at a lock."""
