@@ -2,8 +2,9 @@
 //! and a minute to set up.
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use octostore::fence::{Fence, FencingToken};
 use octostore::lease::{Change, Command, LockTable, Op, Ports, Scan, Seq, Ttl, UserId};
 use uuid::Uuid;
@@ -63,7 +64,9 @@ fn operations(c: &mut Criterion) {
             b.iter(|| {
                 let name = next();
                 table.apply(1, &Command { user, name, op: Op::Release { lease_id } }, &mut ledger);
-                table.apply(1, &Command { user, name, op: acquire }, &mut ledger)
+                table.apply(1, &Command { user, name, op: acquire }, &mut ledger);
+                // As the hub does at the end of a turn: else each release leaves a tombstone that stays.
+                table.forget(ledger.seq);
             });
         });
         group.bench_function(BenchmarkId::new("acquire and release a new name", held), |b| {
@@ -102,5 +105,46 @@ fn lists(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, operations, lists);
+/// A turn's share of an expiry storm: as many leases as the hub ends in one turn, among more or fewer that have run
+/// out in the same moment; and their names are forgotten, as after their commit.
+fn sweeps(c: &mut Criterion) {
+    const A_TURN: usize = 512;
+    let mut group = c.benchmark_group("sweep");
+    // What takes the time is to fill the table again, which is not measured.
+    group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
+    group.throughput(Throughput::Elements(A_TURN as u64));
+    for due in [A_TURN, 100_000, 1_000_000] {
+        let names: Vec<String> = (0..due).map(|n| format!("bench-lock-{n:012}")).collect();
+        // The shortest TTL, so that hardly any of the time is the wheel's way to them.
+        let ttl = Ttl::from_seconds(1).expect("a TTL");
+        let op = Op::Acquire { lease_id: Uuid::from_u128(1), ttl, metadata: None };
+        let mut ledger = Ledger { fence: Fence::above(0), seq: 0 };
+        let mut table = LockTable::new(0);
+        let mut now_ns = 0;
+        group.bench_function(BenchmarkId::new("512 leases that have run out", due), |b| {
+            b.iter_custom(|turns| {
+                let mut took = Duration::ZERO;
+                for _ in 0..turns {
+                    if table.held() < A_TURN {
+                        // All are due again, and in one moment.
+                        let acquired_ns = now_ns;
+                        now_ns += 2 * ttl.ns();
+                        for name in &names {
+                            table.apply(acquired_ns, &Command { user: UserId(0), name, op }, &mut ledger);
+                        }
+                    }
+                    let begin = Instant::now();
+                    let ended = table.sweep(now_ns, A_TURN, &mut ledger);
+                    table.forget(ledger.seq);
+                    took += begin.elapsed();
+                    assert_eq!(ended, A_TURN);
+                }
+                took
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, operations, lists, sweeps);
 criterion_main!(benches);
