@@ -5,7 +5,7 @@
 //! thread waits until every worker has gone to sleep (then nothing more is coming), but never longer
 //! than [`PATIENCE_US`].
 //!
-//! Between commits it folds (see `fold.rs`), in bounded slices: when nothing waits and much is behind, or every few
+//! Between commits it folds (see `fold.rs`), in bounded slices: when nobody commits and much is behind, or every few
 //! milliseconds, or beside every commit once the journal is three quarters full. When it is full nothing is
 //! appended until a fold has made room; batches wait in their lanes, and the workers refuse commands.
 //!
@@ -37,9 +37,10 @@ const COMMIT_BYTES: usize = 2 << 20;
 const _: () = assert!(BATCH_BYTES <= COMMIT_BYTES);
 /// Rows are left behind for this long, so that short leases never get one.
 const FOLD_AFTER_NS: u64 = 1_000_000_000;
-/// So many names that are behind are folded as soon as there is nothing else to do; fewer wait for the time below. A fold is a
-/// sync, whatever it holds: with one after each commit, ever new names would cost a sync more for each.
+/// So many names that are behind are folded without a pause while nobody commits, which is seen when there was no commit for
+/// so long. A fold is two syncs and more, whatever it holds: with one after each commit, commits would wait for folds most of the time.
 const FOLD_AT_ONCE: usize = 1024;
+const IDLE_NS: u64 = 2_000_000;
 /// The least time between two other folds, by the quarters of the journal that are used.
 const FOLD_PAUSE_NS: [u64; 3] = [50_000_000, 10_000_000, 2_000_000];
 /// The longest that folding may hold up the end of the process.
@@ -84,6 +85,7 @@ pub struct Writer<J: Journal> {
     /// Per core, the last change in the commit being made.
     lasts: Vec<Seq>,
     last_fold_ns: u64,
+    last_commit_ns: u64,
     /// When the time after a restore is over, in which nothing is granted.
     grace_until_ns: Option<u64>,
 }
@@ -116,6 +118,7 @@ impl<J: Journal> Writer<J> {
             mark: recovered.mark,
             records: Vec::new(),
             last_fold_ns: now_ns,
+            last_commit_ns: now_ns,
             grace_until_ns: (recovered.grace_s > 0).then(|| now_ns + recovered.grace_s * 1_000_000_000),
         })
     }
@@ -154,6 +157,7 @@ impl<J: Journal> Writer<J> {
             self.journal.append(&Commit { number: self.number, mark: self.mark, records: &self.records })?;
         }
         let now_ns = clock::now_ns();
+        self.last_commit_ns = now_ns;
         for (core, last) in self.lasts.iter_mut().enumerate() {
             if *last != 0 {
                 self.intake.watermark(core).raise(*last);
@@ -321,12 +325,15 @@ impl<J: Journal> Writer<J> {
 
     fn fold_is_due(&self) -> bool {
         clock::now_ns() >= self.next_fold_ns()
-            || (self.intake.is_empty() && self.dirty.are_behind(FOLD_AT_ONCE, self.fold_horizon_ns()))
     }
 
-    /// When a few names, too, may be folded again.
+    /// When there may be a fold again.
     fn next_fold_ns(&self) -> u64 {
-        self.last_fold_ns + FOLD_PAUSE_NS.get(self.quarters_full()).unwrap_or(&0)
+        let after_pause_ns = self.last_fold_ns + FOLD_PAUSE_NS.get(self.quarters_full()).unwrap_or(&0);
+        match self.dirty.are_behind(FOLD_AT_ONCE, self.fold_horizon_ns()) {
+            true => after_pause_ns.min(self.last_commit_ns + IDLE_NS),
+            false => after_pause_ns,
+        }
     }
 
     /// Rows that fell behind before this are to be folded: the young ones only when the journal fills up.

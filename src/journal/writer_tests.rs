@@ -197,7 +197,7 @@ fn users_are_read_in_parts_with_commits_between() {
 }
 
 #[test]
-fn a_few_names_wait_for_the_next_fold_and_many_are_folded_when_there_is_nothing_else_to_do() {
+fn a_few_names_wait_for_the_next_fold_and_many_are_folded_while_nobody_commits() {
     let mut rig = Rig::new(1);
     let mut fall_behind = |names: std::ops::Range<usize>| {
         for number in names {
@@ -206,10 +206,14 @@ fn a_few_names_wait_for_the_next_fold_and_many_are_folded_when_there_is_nothing_
             rig.writer.dirty.absorb(number as u64, 0, &records).unwrap();
         }
         rig.writer.last_fold_ns = clock::now_ns() + 3_600_000_000_000;
+        rig.writer.last_commit_ns = 0;
         let soon = rig.writer.fold_is_due();
         rig.writer.last_fold_ns = 0;
         (soon, rig.writer.fold_is_due())
     };
     assert_eq!(fall_behind(1..FOLD_AT_ONCE), (false, true), "one is missing");
     assert_eq!(fall_behind(FOLD_AT_ONCE..FOLD_AT_ONCE + 1), (true, true));
+    rig.writer.last_fold_ns = clock::now_ns() + 3_600_000_000_000;
+    rig.writer.last_commit_ns = rig.writer.last_fold_ns;
+    assert!(!rig.writer.fold_is_due(), "somebody commits");
 }
