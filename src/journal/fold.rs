@@ -13,13 +13,12 @@
 use std::collections::VecDeque;
 
 use ahash::RandomState;
-use hashbrown::HashTable;
 use uuid::Uuid;
 
 use super::record::{Corrupt, decode};
 use super::{Row, RowChange};
 use crate::fence::FencingToken;
-use crate::lease::{Change, LockName, Record, Ttl, UserId};
+use crate::lease::{Change, LockName, NameIndex, Record, Ttl, UserId};
 
 /// Room that is kept after a burst, in names.
 const ROOM_KEPT: usize = 4096;
@@ -29,7 +28,7 @@ const ROOM_KEPT: usize = 4096;
 pub struct Dirty {
     behind: VecDeque<Entry>,
     /// By name, the entries' numbers: the first there ever was is number 0.
-    numbers: HashTable<u64>,
+    numbers: NameIndex<u64>,
     /// How many entries have been taken out: the number of the first one in `behind`.
     first: u64,
     hasher: RandomState,
@@ -129,7 +128,7 @@ impl Dirty {
     fn take_out(&mut self) -> Entry {
         let entry = self.behind.pop_front().expect("looked at just now");
         let (hash, number) = (self.hasher.hash_one(&*entry.name), self.first);
-        self.numbers.find_entry(hash, |&n| n == number).expect("every entry has its number").remove();
+        self.numbers.remove(hash, |&n| n == number);
         self.first += 1;
         entry
     }
@@ -166,7 +165,7 @@ impl Dirty {
             let name = LockName::new(name).expect("decode checks names");
             behind.push_back(Entry { name, commit, since_ns: now_ns, state, stored: stored(&change) });
             let number = *first + behind.len() as u64 - 1;
-            numbers.insert_unique(hash, number, |&n| hasher.hash_one(&*behind[(n - *first) as usize].name));
+            numbers.insert(hash, number, |&n| hasher.hash_one(&*behind[(n - *first) as usize].name));
         }
         Ok(())
     }
@@ -255,7 +254,7 @@ mod tests {
         }
         let room = dirty.behind.capacity();
         assert_eq!(dirty.slice(99_000, usize::MAX, usize::MAX, 100_000).through, 99_000);
-        assert!(dirty.behind.capacity() < room / 8 && dirty.numbers.capacity() < room / 4);
+        assert!(dirty.behind.capacity() < room / 8 && dirty.numbers.count() == dirty.len());
         dirty.absorb(100_001, 100_001, &records(&[Change::Gone { name: &names[99_500] }])).unwrap();
         let rest = all(&mut dirty, 100_001);
         assert_eq!((rest.rows.len(), rest.through), (999, 100_001), "{} came and went", names[99_500]);

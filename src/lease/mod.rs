@@ -6,6 +6,7 @@
 
 mod command;
 mod expiry;
+mod index;
 mod name;
 mod scan;
 mod table;
@@ -13,6 +14,7 @@ mod table;
 pub use command::{
     Change, Command, Denied, Listed, MAX_METADATA_BYTES, Op, Outcome, Ports, Record, Reply, Seq, Ttl, UserId,
 };
+pub use index::NameIndex;
 pub use name::{LockName, MAX_NAME_BYTES, NameError};
 pub use scan::Scan;
 pub use table::LockTable;

@@ -14,22 +14,20 @@
 use std::collections::VecDeque;
 
 use ahash::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use uuid::Uuid;
 
 use super::command::{Change, Command, Denied, Listed, Op, Outcome, Ports, Record, Reply, Seq, Ttl, UserId};
 use super::expiry::Wheel;
+use super::index::NameIndex;
 use super::name::LockName;
 use super::scan::Scan;
 use crate::fence::FencingToken;
 
-/// Parts of the index of names: moving a million entries at once would hold up everybody for 50 ms and more.
-const PARTS: usize = 64;
-
 /// One core's locks.
 pub struct LockTable {
-    /// Slot numbers, by the name in the slot; in parts, so that only one of them has to be moved when it grows.
-    names: Box<[HashTable<u32>; PARTS]>,
+    /// Slot numbers, by the name in the slot.
+    names: NameIndex<u32>,
     slots: Vec<Slot>,
     vacant: Vec<u32>,
     hasher: RandomState,
@@ -67,7 +65,7 @@ impl LockTable {
     /// An empty table whose time begins at `now_ns`.
     pub fn new(now_ns: u64) -> LockTable {
         LockTable {
-            names: Box::new([const { HashTable::new() }; PARTS]),
+            names: NameIndex::default(),
             slots: Vec::new(),
             vacant: Vec::new(),
             hasher: RandomState::new(),
@@ -85,10 +83,7 @@ impl LockTable {
         let LockTable { names, slots, hasher, wheel, .. } = self;
         slots.reserve(locks);
         wheel.reserve(locks);
-        for part in names.iter_mut() {
-            // A part has some more than its share, or fewer.
-            part.reserve(locks / PARTS + locks / PARTS / 16, |&slot| hash_in(slots, hasher, slot));
-        }
+        names.reserve(locks, |&slot| hash_in(slots, hasher, slot));
     }
 
     /// Refuses new leases until `until_ns`: after a backup was restored, those that it does not know must run out first.
@@ -182,7 +177,7 @@ impl LockTable {
                 && *changed == seq
             {
                 let hash = self.hasher.hash_one(&**name);
-                self.names[part(hash)].find_entry(hash, |&s| s == slot).expect("a known name has its entry").remove();
+                self.names.remove(hash, |&s| s == slot);
                 self.slots[slot as usize] = Slot::Vacant;
                 self.vacant.push(slot);
             }
@@ -222,7 +217,7 @@ impl LockTable {
 
     /// How many names take up a slot: held ones, and tombstones.
     pub fn known_names(&self) -> usize {
-        self.names.iter().map(HashTable::len).sum()
+        self.names.count()
     }
 
     #[allow(clippy::too_many_arguments)] // a new lease has this many facts, and one caller
@@ -349,13 +344,13 @@ impl LockTable {
             }
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.names[part(hash)].insert_unique(hash, slot, |&s| hash_in(slots, hasher, s));
+        self.names.insert(hash, slot, |&s| hash_in(slots, hasher, s));
         slot
     }
 
     fn find(&self, hash: u64, name: &str) -> Option<u32> {
         let is_it = |&slot: &u32| matches!(&self.slots[slot as usize], Slot::Known { name: n, .. } if **n == *name);
-        self.names[part(hash)].find(hash, is_it).copied()
+        self.names.find(hash, is_it).copied()
     }
 
     /// The slot that the user's lease holds, or why it is not so.
@@ -400,11 +395,6 @@ impl LockTable {
             _ => unreachable!("a user's list names held slots"),
         }
     }
-}
-
-/// The part of the index that a name is in, by bits of its hash that the part itself does not go by.
-fn part(hash: u64) -> usize {
-    (hash >> 40) as usize % PARTS
 }
 
 fn hash_in(slots: &[Slot], hasher: &RandomState, slot: u32) -> u64 {
