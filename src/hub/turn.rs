@@ -8,7 +8,7 @@
 //! An awake hub rings its own bell in two cases: when a turn's bounds leave something to do, and when a task that never
 //! has to wait must rest. Both want to go on *after* the I/O that is ready by now, and the runtime looks at I/O only
 //! when no task is ready; so no waker would do, and the bell, which is I/O, does. This costs a system call in 512 asks
-//! or expiries, or in 16 rounds of a task, and is counted apart from the neighbours' knocks
+//! or expiries, 1024 names forgotten, or 16 rounds of a task, and is counted apart from the neighbours' knocks
 //! ([`Gate::self_rings`](crate::handoff::Gate::self_rings)).
 
 use std::cell::{Cell, RefCell};
