@@ -31,6 +31,11 @@ impl Driver {
     pub fn name(self) -> &'static str {
         if self == Driver::Epoll { "epoll" } else { "io_uring" }
     }
+
+    /// The system call in which a worker waits.
+    fn wait(self) -> &'static str {
+        if self == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" }
+    }
 }
 
 /// The bearer token that a test's server gives a user: as long as the real ones.
@@ -127,6 +132,25 @@ impl Options {
     pub fn env(mut self, name: &str, value: &str) -> Options {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Runs the server under strace, which breaks this system call by a rule of its `inject=`, for example
+    /// `delay_exit=5000000:when=61+`. Calls are counted per thread.
+    pub fn inject(mut self, call: &str, rule: &str) -> Options {
+        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{rule}"));
+        self.wrapper = super::tools::strace(&self.home.file("trace"), &["-e", &trace, "-e", &inject]);
+        self
+    }
+
+    /// The same, of the call in which a worker waits for I/O.
+    pub fn inject_in_waits(self, rule: &str) -> Options {
+        let wait = self.driver.wait();
+        self.inject(wait, rule)
+    }
+
+    /// How many calls [`Options::inject`] has held up so far.
+    pub fn delayed(&self) -> usize {
+        fs::read_to_string(self.home.file("trace")).map_or(0, |trace| trace.matches("(DELAYED)").count())
     }
 
     /// Other users, or none.

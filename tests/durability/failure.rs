@@ -92,10 +92,7 @@ fn many_locks(driver: Driver) -> Options {
 }
 
 fn a_sync_that_fails(driver: Driver, when: &str) {
-    let mut options = many_locks(driver);
-    let rule = format!("inject=fdatasync:error=EIO:when={when}");
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", "trace=fdatasync", "-e", &rule]);
-    let mut server = Server::start(options);
+    let mut server = Server::start(many_locks(driver).inject("fdatasync", &format!("error=EIO:when={when}")));
     let told = Told::until_it_is_gone(&server, "");
     assert_failed(&mut server, &["i/o error", "input/output error", "fsync", "fdatasync"]);
     assert!(told.unavailable.load(Ordering::Relaxed) > 0, "while it ends, it says that it is unavailable");
@@ -142,11 +139,8 @@ fn a_file_at_its_largest_stops_the_server_and_loses_nothing(driver: Driver) {
 
 /// A worker whose wait for I/O does not come back for long is stuck, whatever the reason: its locks would hang for ever.
 fn rule_12_a_worker_that_is_stuck_stops_the_process(driver: Driver) {
-    let mut options = Options::new(driver).args(&["--watchdog", "5"]);
-    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
-    let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=14000000:when=100"));
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
-    let mut server = Server::start(options);
+    let options = Options::new(driver).args(&["--watchdog", "5"]);
+    let mut server = Server::start(options.inject_in_waits("delay_enter=14000000:when=100"));
     assert!(!server.wait().success(), "{}", server.log());
     assert!(server.log().contains("is stuck"), "{}", server.log());
 }

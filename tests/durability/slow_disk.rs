@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{Driver, Options, Server, User, eventually, tools};
+use crate::common::{Driver, Options, Server, User, eventually};
 
 /// How long each sync takes, once they are slow.
 const DELAY: Duration = Duration::from_secs(3);
@@ -30,16 +30,14 @@ struct Slow {
 impl Slow {
     #[track_caller]
     fn start(driver: Driver) -> Slow {
-        let mut options = Options::new(driver).args(&["--max-locks-per-user", "1000"]);
-        let rule = format!("inject=fdatasync:delay_exit={}:when=61+", DELAY.as_micros());
-        options.wrapper = tools::strace(&options.home.file("trace"), &["-e", "trace=fdatasync", "-e", &rule]);
-        let server = Server::start(options);
+        let options = Options::new(driver).args(&["--max-locks-per-user", "1000"]);
+        let rule = format!("delay_exit={}:when=61+", DELAY.as_micros());
+        let server = Server::start(options.inject("fdatasync", &rule));
         let mut alice = server.user("alice");
         alice.grant("settled", json!({ "ttl_seconds": 600, "metadata": "settled" }));
         // Fast syncs are used up; then the journal comes to rest, so that the next sync is that of `pending`.
-        let slow = || std::fs::read_to_string(server.options.home.file("trace")).is_ok_and(|t| t.contains("DELAYED"));
         for i in 0.. {
-            if slow() {
+            if server.options.delayed() > 0 {
                 break;
             }
             assert!(i < 200, "the syncs never become slow");

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Driver, Options, Response, Server, User, eventually, request, tools};
+use crate::common::{Driver, Options, Response, Server, User, eventually, request};
 
 crate::both_drivers! {
     health_tells_of_a_stalled_worker_within_five_seconds_and_of_its_recovery,
@@ -40,12 +40,9 @@ fn assert_unhealthy_soon(server: &Server, stalled_at: Instant, why: &str) {
 }
 
 fn health_tells_of_a_stalled_worker_within_five_seconds_and_of_its_recovery(driver: Driver) {
-    let mut options = Options::new(driver).workers(2).args(&["--watchdog", "0"]);
-    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
+    let options = Options::new(driver).workers(2).args(&["--watchdog", "0"]);
     // An idle worker waits 40 times a second, so the other comes to its 600th wait in a quarter of a minute.
-    let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=9000000:when=600"));
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
-    let server = Server::start(options);
+    let server = Server::start(options.inject_in_waits("delay_enter=9000000:when=600"));
     let mut busy = server.connect();
     let stalled_at = (0..5_000).find_map(|_| {
         busy.send(&request("GET", "/locks", &[], b""));
@@ -62,10 +59,8 @@ fn health_tells_of_a_stalled_worker_within_five_seconds_and_of_its_recovery(driv
 }
 
 fn hung(driver: Driver, watchdog_s: &str) -> (Server, User) {
-    let mut options = Options::new(driver).args(&["--watchdog", watchdog_s]);
-    let rule = "inject=fdatasync:delay_exit=25000000:when=61+";
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", "trace=fdatasync", "-e", rule]);
-    let server = Server::start(options.args(&["--max-locks-per-user", "1000"]));
+    let options = Options::new(driver).args(&["--watchdog", watchdog_s, "--max-locks-per-user", "1000"]);
+    let server = Server::start(options.inject("fdatasync", "delay_exit=25000000:when=61+"));
     let mut alice = server.user("alice");
     for i in 0..200 {
         alice.connection.send(&alice.post_bytes(&format!("/locks/before-{i}/acquire"), b""));

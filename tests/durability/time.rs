@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::common::{Driver, Options, Server, eventually, request, tools};
+use crate::common::{Driver, Options, Server, eventually, request};
 
 crate::both_drivers! {
     a_server_that_stood_still_for_longer_than_a_ttl_has_ended_the_lease_for_all,
@@ -19,7 +19,7 @@ fn a_server_that_stood_still_for_longer_than_a_ttl_has_ended_the_lease_for_all(d
     let (mut alice, mut bob) = (server.user("alice"), server.user("bob"));
     let grant = alice.grant("job", json!({ "ttl_seconds": 2 }));
     let longer = alice.grant("longer", json!({ "ttl_seconds": 600 }));
-    server.signal(Signal::STOP);
+    stop_for_now(&server);
     // Sent while it stands still, answered when it goes on: the lease is over by then, whatever comes first.
     let renew = alice.post_bytes("/locks/job/renew", json!({ "lease_id": grant.lease_id }).to_string().as_bytes());
     alice.connection.send(&renew);
@@ -35,16 +35,27 @@ fn a_server_that_stood_still_for_longer_than_a_ttl_has_ended_the_lease_for_all(d
     eventually("it is well again", || health(&server) == 200);
 }
 
+/// Sends SIGSTOP, and waits until each of the threads stands still: on a busy machine that takes its time.
+fn stop_for_now(server: &Server) {
+    server.signal(Signal::STOP);
+    let tasks = format!("/proc/{}/task", server.pid());
+    let stands_still = |stat: String| stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'));
+    eventually("it stands still", || {
+        let mut tasks = std::fs::read_dir(&tasks).expect("the threads");
+        tasks.all(|task| {
+            let stat = std::fs::read_to_string(task.expect("a thread").path().join("stat"));
+            stat.is_ok_and(stands_still)
+        })
+    });
+}
+
 fn health(server: &Server) -> u16 {
     server.connect().call(&request("GET", "/health", &[], b"")).status
 }
 
 /// A server whose every sync takes that long.
 fn with_syncs_of(driver: Driver, time: Duration) -> Server {
-    let mut options = Options::new(driver);
-    let rule = format!("inject=fdatasync:delay_exit={}", time.as_micros());
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", "trace=fdatasync", "-e", &rule]);
-    Server::start(options)
+    Server::start(Options::new(driver).inject("fdatasync", &format!("delay_exit={}", time.as_micros())))
 }
 
 /// After a kill and on a disk that is quick again, `name` is held by this lease.
@@ -68,19 +79,13 @@ fn with_syncs_of_100_ms_everything_is_answered_and_durable(driver: Driver) {
 }
 
 fn with_syncs_of_5_s_health_is_503_and_what_is_answered_is_durable(driver: Driver) {
-    let mut options = Options::new(driver);
-    let rule = "inject=fdatasync:delay_exit=5000000:when=30+";
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", "trace=fdatasync", "-e", rule]);
-    let mut server = Server::start(options);
+    let mut server = Server::start(Options::new(driver).inject("fdatasync", "delay_exit=5000000:when=30+"));
     let mut alice = server.user("alice");
-    let is_slow = |server: &Server| {
-        std::fs::read_to_string(server.options.home.file("trace")).is_ok_and(|trace| trace.contains("DELAYED"))
-    };
     let mut last = alice.grant("lock", json!({}));
     for i in 0..40 {
         last = alice
             .grant(&format!("lock-{i}"), json!({ "ttl_seconds": 600, "lease_id": uuid::Uuid::new_v4().to_string() }));
-        if is_slow(&server) {
+        if server.options.delayed() > 0 {
             assert_eq!(health(&server), 503, "a sync takes longer than health waits");
             return assert_durable(&mut server, &format!("lock-{i}"), &last.lease_id);
         }

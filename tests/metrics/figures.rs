@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{page, scrape, some_traffic};
-use crate::common::{Driver, Options, Server, eventually, request, tools};
+use crate::common::{Driver, Options, Server, eventually, request};
 
 crate::both_drivers! {
     every_operation_is_counted_by_its_outcome,
@@ -187,14 +187,11 @@ fn connections_are_counted_by_what_they_do_and_what_became_of_them(driver: Drive
 
 /// The disk hangs from some sync on: what is asked for then piles up to its bound, and what comes beyond is refused.
 fn commands_refused_while_the_disk_hangs_are_counted_by_what_was_full(driver: Driver) {
-    let mut options = Options::new(driver).workers(1).args(&["--max-locks-per-user", "1000000"]);
-    let rules = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_exit=8000000:when=61+"];
-    options.wrapper = tools::strace(&options.home.file("trace"), &rules);
-    let server = Server::start(options);
-    let slow = || std::fs::read_to_string(server.options.home.file("trace")).is_ok_and(|t| t.contains("DELAYED"));
+    let options = Options::new(driver).workers(1).args(&["--max-locks-per-user", "1000000"]);
+    let server = Server::start(options.inject("fdatasync", "delay_exit=8000000:when=61+"));
     let mut alice = server.user("alice");
     for i in 0..200 {
-        if slow() {
+        if server.options.delayed() > 0 {
             break;
         }
         alice.grant(&format!("before-{i}"), json!({}));
@@ -218,12 +215,9 @@ fn commands_refused_while_the_disk_hangs_are_counted_by_what_was_full(driver: Dr
 
 /// One of two workers stalls; the other goes on to take requests, every second of which is the stalled one's to answer.
 fn requests_for_a_stalled_worker_are_refused_once_its_inbox_is_full_and_counted(driver: Driver) {
-    let mut options = Options::new(driver).workers(2).args(&["--watchdog", "0"]);
+    let options = Options::new(driver).workers(2).args(&["--watchdog", "0"]);
     // Its 4,000th wait takes 12 s: it comes to that by a connection that keeps it busy, long before the other.
-    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
-    let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=12000000:when=4000"));
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
-    let server = Server::start(options);
+    let server = Server::start(options.inject_in_waits("delay_enter=12000000:when=4000"));
     let mut busy = server.connect();
     let stalled = (0..20_000).any(|_| {
         busy.send(&request("GET", "/locks", &[], b""));

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::{acquire_until_it_ends, project, project_text, said};
 use crate::common::options::{clear_environment, text};
 use crate::common::process::Process;
-use crate::common::{Driver, Failed, Home, Options, Server, eventually, tools};
+use crate::common::{Driver, Failed, Home, Options, Server, eventually};
 
 const DOCKERFILE: &str = "packaging/docker/Dockerfile";
 
@@ -107,10 +107,8 @@ fn the_health_check_tells_a_server_that_is_well_from_one_that_is_gone() {
 
 #[test]
 fn the_health_check_fails_while_the_disk_hangs() {
-    let mut options = Options::new(Driver::Epoll);
-    let rules = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=10000000:when=30"];
-    options.wrapper = tools::strace(&options.home.file("trace"), &rules);
-    let server = Server::start(options);
+    let options = Options::new(Driver::Epoll);
+    let server = Server::start(options.inject("fdatasync", "delay_enter=10000000:when=30"));
     acquire_until_it_ends(&server);
     let mut ill = None;
     eventually("the health check fails", || {

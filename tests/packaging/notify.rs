@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::acquire_until_it_ends;
 use crate::common::options::text;
-use crate::common::{Driver, Options, PATIENCE, Server, eventually, request, tools};
+use crate::common::{Driver, Options, PATIENCE, Server, eventually, request};
 
 crate::both_drivers! {
     a_start_and_a_stop_are_told_and_signs_of_life_between_them,
@@ -113,10 +113,8 @@ fn a_manager_that_is_not_there_keeps_nobody_from_serving_and_is_said_once() {
 }
 
 fn signs_of_life_stop_while_a_worker_is_stalled(driver: Driver) {
-    let mut options = Options::new(driver).args(&["--watchdog", "10"]);
-    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
-    let (trace, delay) = (format!("trace={wait}"), format!("inject={wait}:delay_enter=14000000:when=100"));
-    options.wrapper = tools::strace(&options.home.file("trace"), &["-e", &trace, "-e", &delay]);
+    let options = Options::new(driver).args(&["--watchdog", "10"]);
+    let mut options = options.inject_in_waits("delay_enter=14000000:when=100");
     let manager = Manager::of(&mut options, true);
     let mut server = Server::start(options);
     manager.told("WATCHDOG=1");
@@ -127,9 +125,7 @@ fn signs_of_life_stop_while_a_worker_is_stalled(driver: Driver) {
 }
 
 fn signs_of_life_stop_while_the_journal_is_stalled_and_come_back_with_it(driver: Driver) {
-    let mut options = Options::new(driver);
-    let rules = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=12000000:when=30"];
-    options.wrapper = tools::strace(&options.home.file("trace"), &rules);
+    let mut options = Options::new(driver).inject("fdatasync", "delay_enter=12000000:when=30");
     let manager = Manager::of(&mut options, true);
     let mut server = Server::start(options);
     manager.told("WATCHDOG=1");

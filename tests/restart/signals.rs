@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::common::{Driver, Options, Server, User, eventually, request, tools};
+use crate::common::{Driver, Options, Server, User, eventually, request};
 
 /// How long a stop may take: the five seconds that clients get, and as many for a slow machine.
 const STOP: Duration = Duration::from_secs(10);
@@ -64,11 +64,7 @@ fn a_request_half_sent_does_not_hold_up_a_stop_for_long(driver: Driver) {
 
 /// A server one of whose commits takes so long that a test can act meanwhile: the 41st sync, well after the start.
 fn with_a_slow_commit(driver: Driver, seconds: u32) -> Server {
-    let mut options = Options::new(driver);
-    let delay = format!("inject=fdatasync:delay_exit={seconds}000000:when=41");
-    let rules = ["-e", "trace=fdatasync", "-e", &delay];
-    options.wrapper = tools::strace(&options.home.file("trace"), &rules);
-    Server::start(options)
+    Server::start(Options::new(driver).inject("fdatasync", &format!("delay_exit={seconds}000000:when=41")))
 }
 
 /// Acquires locks until a commit hangs; that request is then under way on the connection returned.

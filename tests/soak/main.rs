@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use common::{Driver, Options, Random, Server, User, tools};
+use common::{Driver, Options, Random, Server, User};
 
 both_drivers! {
     every_request_is_answered_once_and_in_order,
@@ -53,18 +53,12 @@ fn every_request_is_answered_once_and_in_order(driver: Driver) {
 }
 
 fn pauses_of_workers_lose_no_wake_up(driver: Driver) {
-    let wait = if driver == Driver::Epoll { "epoll_wait" } else { "io_uring_enter" };
     for (workers, pause) in [(2, "delay_enter=3000:when=10+5"), (4, "delay_exit=5000:when=10+7")] {
-        let mut options = Options::new(driver).workers(workers);
-        let trace = format!("trace={wait}");
-        let inject = format!("inject={wait}:{pause}");
-        let output = options.home.file("strace");
-        options.wrapper = tools::strace(&output, &["-e", &trace, "-e", &inject]);
-        let home = options.home.clone();
-        soak(&format!("{workers} workers with pauses"), options, requests(40_000) / 4);
-        let pauses = std::fs::read_to_string(&output).expect("strace's output").matches("(DELAYED)").count();
+        let options = Options::new(driver).workers(workers).inject_in_waits(pause);
+        soak(&format!("{workers} workers with pauses"), options.clone(), requests(40_000) / 4);
+        let pauses = options.delayed();
         println!("{pauses} pauses");
-        assert!(pauses > 15, "only {pauses} pauses in {}", home.path.display());
+        assert!(pauses > 15, "only {pauses} pauses in {}", options.home.path.display());
     }
 }
 
