@@ -8,16 +8,18 @@
 //! database: a simulated crash replays through it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use super::accounts::{Account, AccountChange, Holder, TokenHash, Whose};
-use super::recovery::{self, Meta, Stored, checksum};
+use super::memory_copy::{Copying, Held, Page, Slices};
+use super::recovery::{self, Stored, checksum};
 use super::restore::restored;
 use super::ring::{Limits, Ring};
-use super::{Commit, Journal, JournalError, Recovered, Room, Row, RowChange};
-use crate::lease::{LockName, UserId};
+use super::{Commit, Journal, JournalError, Recovered, Room, RowChange, Source};
+use crate::lease::UserId;
 use crate::sync::Arc;
 
 /// A call that can be made to fail.
@@ -51,32 +53,26 @@ pub struct Disk {
 }
 
 #[derive(Debug)]
-struct Content {
+pub(super) struct Content {
     limits: Limits,
-    meta: Meta,
-    slots: BTreeMap<u64, Stored>,
-    rows: BTreeMap<LockName, Row>,
-    accounts: Vec<Account>,
-    /// In the order in which they were issued.
-    tokens: Vec<(TokenHash, UserId)>,
+    pub held: Held,
     /// The run that may write; earlier ones have crashed.
     run: u64,
     faults: Vec<(Call, Effect)>,
+    pub copying: Option<Copying>,
+    /// Copies that are whole, by the name of the file that they would be.
+    pub backups: BTreeMap<PathBuf, Held>,
 }
 
 impl Disk {
     /// An empty disk.
     pub fn new(limits: Limits) -> Disk {
-        let content = Content {
-            limits,
-            meta: Meta::default(),
-            slots: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            accounts: Vec::new(),
-            tokens: Vec::new(),
-            run: 0,
-            faults: Vec::new(),
-        };
+        Disk::holding(limits, Held::default())
+    }
+
+    fn holding(limits: Limits, held: Held) -> Disk {
+        let (faults, backups) = (Vec::new(), BTreeMap::new());
+        let content = Content { limits, held, run: 0, faults, copying: None, backups };
         Disk { stored: Arc::new(Mutex::new(content)) }
     }
 
@@ -88,17 +84,14 @@ impl Disk {
     /// The disk as it is now, apart from this one: what a copy or a backup holds.
     pub fn image(&self) -> Disk {
         let content = self.content();
-        let copy = Content {
-            limits: content.limits,
-            meta: content.meta,
-            slots: content.slots.clone(),
-            rows: content.rows.clone(),
-            accounts: content.accounts.clone(),
-            tokens: content.tokens.clone(),
-            run: 0,
-            faults: Vec::new(),
-        };
-        Disk { stored: Arc::new(Mutex::new(copy)) }
+        Disk::holding(content.limits, content.held.clone())
+    }
+
+    /// Takes the backup that was made under this name, if it is whole, as a disk.
+    pub fn take_backup(&self, name: &Path) -> Option<Disk> {
+        let mut content = self.content();
+        let held = content.backups.remove(name)?;
+        Some(Disk::holding(content.limits, held))
     }
 
     /// The disk of a server on which a backup of this one was restored: what `octostore restore` makes of the file.
@@ -110,14 +103,14 @@ impl Disk {
         let recovered = MemoryJournal::on(&disk).recover()?;
         let meta = restored(&recovered, with_grace)?;
         let mut content = disk.content();
-        content.meta = meta;
-        content.rows.clear();
-        content.slots.clear();
+        content.held.meta = meta;
+        content.held.rows.clear();
+        content.held.slots.clear();
         drop(content);
         Ok(disk)
     }
 
-    fn content(&self) -> MutexGuard<'_, Content> {
+    pub(super) fn content(&self) -> MutexGuard<'_, Content> {
         // A caller that panicked, a failed test, has left whole values: nothing below panics between two writes.
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,16 +119,23 @@ impl Disk {
 impl Content {
     /// The account of this name, made if there is none.
     fn account(&mut self, kind: &str, external_id: &str) -> &mut Account {
-        let known = self.accounts.iter().position(|known| known.kind == kind && known.external_id == external_id);
+        let known = self.held.accounts.iter().position(|known| known.kind == kind && known.external_id == external_id);
         let at = known.unwrap_or_else(|| {
-            let id = self.accounts.len() as u32;
+            let id = self.held.accounts.len() as u32;
             // Not random, so that a simulation is the same each time.
             let public_id = Uuid::from_u128(0x6f63_746f_0000_4000_8000_0000_0000_0000 + u128::from(id));
             let (kind, external_id) = (kind.to_owned(), external_id.to_owned());
-            self.accounts.push(Account { id: UserId(id), public_id, kind, external_id, login: None });
+            self.held.accounts.push(Account { id: UserId(id), public_id, kind, external_id, login: None });
             id as usize
         });
-        &mut self.accounts[at]
+        &mut self.held.accounts[at]
+    }
+
+    /// A page was written: a copy under way is to know.
+    fn wrote(&mut self, page: &Page) {
+        if let Some(copying) = &mut self.copying {
+            copying.follow(page, &self.held);
+        }
     }
 }
 
@@ -180,11 +180,11 @@ impl MemoryJournal {
 impl Journal for MemoryJournal {
     fn recover(&mut self) -> Result<Recovered, JournalError> {
         let (recovered, ring) = self.call(None, |content| {
-            let commits = recovery::untrimmed(content.meta, content.slots.values().cloned().collect())?;
+            let commits = recovery::untrimmed(content.held.meta, content.held.slots.values().cloned().collect())?;
             let live = commits.iter().map(|commit| (commit.slot, commit.records.len() as u64));
-            let ring = Ring::new(content.limits, content.meta.last_commit, live);
-            let rows = content.rows.values().cloned().map(Ok);
-            Ok((recovery::replay(content.meta, commits, content.accounts.len(), rows)?, ring))
+            let ring = Ring::new(content.limits, content.held.meta.last_commit, live);
+            let rows = content.held.rows.values().cloned().map(Ok);
+            Ok((recovery::replay(content.held.meta, commits, content.held.accounts.len(), rows)?, ring))
         })?;
         self.ring = ring;
         Ok(recovered)
@@ -195,18 +195,19 @@ impl Journal for MemoryJournal {
             for (kind, external_id) in wanted {
                 content.account(kind, external_id);
             }
-            Ok(content.accounts.clone())
+            content.wrote(&Page::Accounts);
+            Ok(content.held.accounts.clone())
         })
     }
 
     fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError> {
-        self.call(None, |content| Ok(content.tokens.clone()))
+        self.call(None, |content| Ok(content.held.tokens.clone()))
     }
 
     fn users(&mut self, from: UserId, most: usize) -> Result<Vec<(Account, u32)>, JournalError> {
         self.call(None, |content| {
-            let tokens = |user: UserId| content.tokens.iter().filter(|(_, its)| *its == user).count() as u32;
-            let accounts = content.accounts.iter().skip(from.0 as usize).take(most);
+            let tokens = |user: UserId| content.held.tokens.iter().filter(|(_, its)| *its == user).count() as u32;
+            let accounts = content.held.accounts.iter().skip(from.0 as usize).take(most);
             Ok(accounts.map(|account| (account.clone(), tokens(account.id))).collect())
         })
     }
@@ -216,13 +217,15 @@ impl Journal for MemoryJournal {
             let user = match whose {
                 Whose::Named { kind, external_id } => {
                     let is_it = |account: &&Account| account.kind == *kind && account.external_id == *external_id;
-                    content.accounts.iter().find(is_it).map(|account| account.id)
+                    content.held.accounts.iter().find(is_it).map(|account| account.id)
                 }
-                Whose::Opened(token) => content.tokens.iter().find(|(hash, _)| hash == token).map(|(_, user)| *user),
+                Whose::Opened(token) => {
+                    content.held.tokens.iter().find(|(hash, _)| hash == token).map(|(_, user)| *user)
+                }
             };
             Ok(user.map(|user| Holder {
-                account: content.accounts[user.0 as usize].clone(),
-                tokens: content.tokens.iter().filter(|(_, its)| *its == user).map(|(hash, _)| *hash).collect(),
+                account: content.held.accounts[user.0 as usize].clone(),
+                tokens: content.held.tokens.iter().filter(|(_, its)| *its == user).map(|(hash, _)| *hash).collect(),
             }))
         })
     }
@@ -234,8 +237,9 @@ impl Journal for MemoryJournal {
                 account.login.clone_from(&change.account.login);
             }
             let account = account.clone();
-            content.tokens.retain(|(hash, _)| !change.dropped.contains(hash));
-            content.tokens.extend(change.added.map(|hash| (hash, account.id)));
+            content.held.tokens.retain(|(hash, _)| !change.dropped.contains(hash));
+            content.held.tokens.extend(change.added.map(|hash| (hash, account.id)));
+            content.wrote(&Page::Accounts);
             Ok(account)
         })
     }
@@ -245,13 +249,14 @@ impl Journal for MemoryJournal {
         let Commit { number, mark, records } = *commit;
         self.call(Some(Call::Append), |content| {
             let stored = Stored { slot, number, mark, checksum: checksum(commit), records: records.to_vec() };
-            let before = content.slots.insert(slot, stored);
+            let before = content.held.slots.insert(slot, stored);
             assert!(
-                before.is_none_or(|before| before.number <= content.meta.trimmed_through),
+                before.is_none_or(|before| before.number <= content.held.meta.trimmed_through),
                 "slot {slot} holds a commit that is not trimmed"
             );
-            content.meta.mark = content.meta.mark.max(mark);
-            content.meta.last_commit = number;
+            content.held.meta.mark = content.held.meta.mark.max(mark);
+            content.held.meta.last_commit = number;
+            [Page::Slot(slot), Page::Meta].iter().for_each(|page| content.wrote(page));
             Ok(())
         })?;
         self.ring.appended(slot, records.len());
@@ -262,19 +267,27 @@ impl Journal for MemoryJournal {
         self.ring.check_trim(through)?;
         self.call(Some(Call::Fold), |content| {
             let unknown = |change: &&RowChange| {
-                matches!(change, RowChange::Put(row) if row.user.0 as usize >= content.accounts.len())
+                matches!(change, RowChange::Put(row) if row.user.0 as usize >= content.held.accounts.len())
             };
             if let Some(change) = rows.iter().find(unknown) {
                 return Err(JournalError::Failed(format!("the row names an account that is none: {change:?}")));
             }
             for change in rows {
-                match change {
-                    RowChange::Put(row) => _ = content.rows.insert(row.name.clone(), row.clone()),
-                    RowChange::Delete(name) => _ = content.rows.remove(name),
-                }
+                let name = match change {
+                    RowChange::Put(row) => {
+                        content.held.rows.insert(row.name.clone(), row.clone());
+                        &row.name
+                    }
+                    RowChange::Delete(name) => {
+                        content.held.rows.remove(name);
+                        name
+                    }
+                };
+                content.wrote(&Page::Row(name.clone()));
             }
-            content.meta.mark = content.meta.mark.max(mark);
-            content.meta.trimmed_through = content.meta.trimmed_through.max(through);
+            content.held.meta.mark = content.held.meta.mark.max(mark);
+            content.held.meta.trimmed_through = content.held.meta.trimmed_through.max(through);
+            content.wrote(&Page::Meta);
             Ok(())
         })?;
         self.ring.trimmed(through);
@@ -291,9 +304,14 @@ impl Journal for MemoryJournal {
 
     fn end_grace(&mut self) -> Result<(), JournalError> {
         self.call(None, |content| {
-            content.meta.grace_s = 0;
+            content.held.meta.grace_s = 0;
+            content.wrote(&Page::Meta);
             Ok(())
         })
+    }
+
+    fn source(&self) -> Option<Box<dyn Source>> {
+        Some(Box::new(Slices(self.disk.clone())))
     }
 
     fn close(&mut self) -> Result<(), JournalError> {

@@ -1,5 +1,9 @@
+use super::super::backup::Copied;
 use super::super::contract::{LIMITS, Site, keeps_the_contract};
+use super::super::{Row, RowChange};
 use super::*;
+use crate::fence::Fence;
+use crate::lease::{Record, Ttl};
 
 struct OnDisk(Disk);
 
@@ -80,6 +84,53 @@ fn an_image_does_not_see_what_comes_later() {
     journal.append(&commit(2)).unwrap();
     assert_eq!(started(&image).1.last_commit, 1);
     assert_eq!(started(&disk).1.last_commit, 2);
+}
+
+#[test]
+fn a_backup_goes_on_while_commits_and_folds_do_and_shows_the_moment_of_its_last_slice() {
+    let disk = Disk::new(LIMITS);
+    let (mut journal, _) = started(&disk);
+    journal.accounts(&[("static", "ada")]).unwrap();
+    let row = |name: String, token| {
+        let record = Record {
+            name: &name,
+            user: UserId(0),
+            lease_id: Uuid::nil(),
+            token: Fence::recovered(token).unwrap(),
+            ttl: Ttl::DEFAULT,
+            metadata: None,
+        };
+        RowChange::Put(Row::from(&record))
+    };
+    let rows: Vec<RowChange> = (100..400).map(|n| row(format!("lock-{n}"), n)).collect();
+    journal.append(&commit(1)).unwrap();
+    journal.fold(&rows, 400, 1).unwrap();
+    let (mut last, mut expected) = (1, Recovered::default());
+    let copied = journal.source().unwrap().copy(Path::new("copy"), &mut |pages| {
+        assert!(pages.done <= 64 * last && pages.done <= pages.total, "{pages:?} after {last} slices");
+        expected = started(&disk.image()).1;
+        last += 1;
+        journal.append(&commit(last)).unwrap();
+        // Of names that were copied, and of one that will be.
+        journal.fold(&[row("lock-100".into(), 500 + last), row("lock-399".into(), 500 + last)], 600, last)?;
+        Ok(true)
+    });
+    assert_eq!(copied.unwrap(), Copied::Whole);
+    assert!(last > 5, "{last} slices");
+    assert_eq!(started(&disk.take_backup(Path::new("copy")).unwrap()).1, expected);
+    assert_eq!(expected.last_commit, last - 1, "all but the commit made after the last slice");
+}
+
+#[test]
+fn a_backup_that_is_not_wanted_any_more_leaves_nothing() {
+    let disk = Disk::new(LIMITS);
+    let (journal, _) = started(&disk);
+    let (source, to) = (journal.source().unwrap(), Path::new("copy"));
+    assert_eq!(source.copy(to, &mut |_| Ok(false)).unwrap(), Copied::GivenUp);
+    assert!(source.copy(to, &mut |_| Err(JournalError::Deposed)).is_err());
+    assert!(disk.take_backup(to).is_none());
+    assert_eq!(source.copy(to, &mut |_| Ok(true)).unwrap(), Copied::Whole);
+    assert!(matches!(source.copy(to, &mut |_| Ok(true)).unwrap(), Copied::Failed(why) if why.contains("copy")));
 }
 
 #[test]

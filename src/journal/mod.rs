@@ -16,6 +16,7 @@ mod contract;
 mod fold;
 mod intake;
 mod memory;
+mod memory_copy;
 mod record;
 mod recovery;
 mod restore;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// All of them.
-pub const CORNERS: [&str; 21] = [
+pub const CORNERS: [&str; 27] = [
     "an inbox is full",
     "the journal is full",
     "a request is refused for want of room",
@@ -21,9 +21,15 @@ pub const CORNERS: [&str; 21] = [
     "the limit is reached",
     "a lease is not current",
     "a list is shown",
+    "a list is made in parts",
+    "names come and go while a list is made in parts",
     "the server is well",
     "a connection breaks",
     "a backup is made",
+    "a commit comes between two slices of a backup",
+    "a fold comes between two slices of a backup",
+    "a backup is given up",
+    "the process dies while a backup is made",
     "a backup is restored",
     "a grant is refused after a restore",
 ];

@@ -18,7 +18,7 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 25] = [
+pub const FAULTS: [Fault; 35] = [
     Fault {
         name: "acknowledged_before_the_commit",
         within: 100,
@@ -164,7 +164,7 @@ pub const FAULTS: [Fault; 25] = [
     },
     Fault {
         name: "the_tail_is_taken_to_have_no_rows",
-        within: 1000,
+        within: 6000,
         edits: &[Edit {
             file: "journal/fold.rs",
             find: "self.take_in(commit, now_ns, records, |_| true)",
@@ -231,12 +231,12 @@ pub const FAULTS: [Fault; 25] = [
     },
     Fault {
         name: "a_sweep_without_room_goes_on_for_ever",
-        within: 5000,
+        within: 8000,
         edits: &[Edit { file: "hub/turn.rs", find: " || !self.intake.has_taken_all(self.core) {", replace: " {" }],
     },
     Fault {
         name: "a_refused_ask_keeps_its_ticket",
-        within: 300,
+        within: 400,
         edits: &[Edit {
             file: "hub/mod.rs",
             find: "            Err(ask) => {\n                self.tickets.borrow_mut().settle(ask.ticket);",
@@ -264,6 +264,109 @@ pub const FAULTS: [Fault; 25] = [
     Fault {
         name: "a_restore_keeps_the_leases_of_the_backup",
         within: 200,
-        edits: &[Edit { file: "journal/memory.rs", find: "        content.rows.clear();\n", replace: "" }],
+        edits: &[Edit { file: "journal/memory.rs", find: "        content.held.rows.clear();\n", replace: "" }],
+    },
+    Fault {
+        name: "a_list_in_parts_goes_from_the_first_place_to_the_last",
+        within: 2000,
+        edits: &[
+            Edit {
+                file: "lease/table.rs",
+                find: "let left = scan.left.map_or(slots.len(), |left| left.min(slots.len()));\n        \
+                       let end = left.saturating_sub(most);",
+                replace: "let end = scan.left.unwrap_or(0).min(slots.len());\n        \
+                          let left = (end + most).min(slots.len());",
+            },
+            Edit {
+                file: "lease/table.rs",
+                find: "scan.left = Some(end);\n        end == 0",
+                replace: "scan.left = Some(left);\n        left == slots.len()",
+            },
+        ],
+    },
+    Fault {
+        name: "a_list_in_parts_skips_a_place_between_two_parts",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "scan.left = Some(end);",
+            replace: "scan.left = Some(end.saturating_sub(1));",
+        }],
+    },
+    Fault {
+        name: "a_list_in_parts_counts_a_place_twice",
+        within: 100,
+        edits: &[Edit {
+            file: "lease/table.rs",
+            find: "scan.left = Some(end);",
+            replace: "scan.left = Some(end + usize::from(scan.left.is_none()));",
+        }],
+    },
+    Fault {
+        name: "the_index_gives_up_room_by_another_hash",
+        within: 300,
+        edits: &[Edit {
+            file: "journal/fold.rs",
+            find: "numbers.shrink_to(behind.capacity(), |&n| hasher.hash_one(&*behind[(n - *first) as usize].name));",
+            replace: "numbers.shrink_to(behind.capacity(), |&n| hasher.hash_one(n));",
+        }],
+    },
+    Fault {
+        name: "a_name_is_forgotten_with_its_older_removal",
+        within: 2500,
+        edits: &[Edit { file: "lease/table.rs", find: "\n                && *changed == seq", replace: "" }],
+    },
+    Fault {
+        name: "what_is_more_than_a_turn_forgets_is_left",
+        within: 1000,
+        edits: &[Edit {
+            file: "hub/turn.rs",
+            find: "!self.shard.borrow_mut().forget(durable, FORGET_PER_TURN)",
+            replace: "self.shard.borrow_mut().forget(durable, FORGET_PER_TURN);\n        false",
+        }],
+    },
+    Fault {
+        name: "the_sleeper_does_not_say_that_its_sweep_waits_for_the_journal",
+        within: 100,
+        edits: &[Edit {
+            file: "hub/turn.rs",
+            find: "gate.doze(waits_for_room || self.waiters.any() || turn.sweep_is_due.get());",
+            replace: "gate.doze(waits_for_room || self.waiters.any());",
+        }],
+    },
+    Fault {
+        name: "a_sliced_copy_mixes_two_commits",
+        within: 100,
+        edits: &[Edit {
+            file: "journal/memory_copy.rs",
+            find: "if self.last.as_ref().is_some_and(|last| page <= last) {",
+            replace: "if false {",
+        }],
+    },
+    Fault {
+        name: "a_sliced_copy_keeps_rows_of_before_a_fold",
+        within: 200,
+        edits: &[Edit {
+            file: "journal/memory_copy.rs",
+            find: "if self.last.as_ref().is_some_and(|last| page <= last) {",
+            replace: "if self.last.as_ref().is_some_and(|last| page <= last) && !matches!(page, Page::Row(_)) {",
+        }],
+    },
+    Fault {
+        name: "a_backup_is_written_to_after_its_last_slice",
+        within: 200,
+        edits: &[
+            Edit {
+                file: "journal/memory_copy.rs",
+                find: "let whole = content.copying.take().map(|copying| copying.held);",
+                replace: "let whole = Some(Held::default());",
+            },
+            Edit {
+                file: "journal/memory_copy.rs",
+                find: "if let Some(held) = whole {",
+                replace: "if whole.is_some() {\n                let held = \
+                          self.0.content().copying.take().expect(\"under way\").held;",
+            },
+        ],
     },
 ];

@@ -13,12 +13,15 @@
 //! recovery with SQLite's; the network is a queue per connection. What differs from the shipping text is listed in
 //! `edits.rs`: SQLite left out, and bounds made so small that a handful of requests reaches them.
 //!
-//! [`world`] drives it: clients, cores, turns, commits, folds, expiries, stalls, crashes, backups and restores, interleaved by the seed.
+//! [`world`] drives it: clients, cores, turns, commits, folds, expiries, stalls, crashes, backups in slices and restores of them, interleaved by
+//! the seed.
 //! `world/oracle.rs` holds what must be true, one function for each promise, checked after each step. `faults.rs` is the list
 //! of faults that the simulator must find: `tests/planted.rs` compiles the core with each and counts the seeds it takes.
 //!
 //! What is *not* simulated: interleavings within a turn (that is loom's), SQLite and the file system under it (a commit or a
-//! fold here is there as a whole or not at all, and once it has returned it stays), and the bytes of HTTP.
+//! fold here is there as a whole or not at all, and once it has returned it stays), and the bytes of HTTP. The slices of a backup are the
+//! journal's thread's own, but what a slice copies is a piece of the memory journal; that SQLite's pages make one state, too, is shown by
+//! `a_backup_goes_on_while_commits_do_and_holds_those_made_up_to_its_end` and by the backups in `tests/power_loss`.
 
 // The core's `ahash` is this crate, under that name.
 extern crate self as ahash;

@@ -1,6 +1,6 @@
 //! What the oracle sees of a shard.
 
-use super::Shard;
+use super::{Seq, Shard};
 
 impl Shard {
     pub fn live(&self, name: &str) -> Option<(u64, u64)> {
@@ -9,6 +9,10 @@ impl Shard {
 
     pub fn count_locks(&self, users: &mut [u32]) {
         self.table.count_locks(users);
+    }
+
+    pub fn to_forget(&self, durable: Seq) -> usize {
+        self.table.to_forget(durable)
     }
 
     pub fn left_behind(&self) -> Vec<(&'static str, usize)> {

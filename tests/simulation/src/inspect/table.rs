@@ -1,6 +1,6 @@
 //! What the oracle sees of a lock table.
 
-use super::LockTable;
+use super::{LockTable, Seq};
 
 impl LockTable {
     pub fn live(&self, name: &str) -> Option<(u64, u64)> {
@@ -12,6 +12,11 @@ impl LockTable {
         for (user, slots) in &self.by_user {
             users[user.0 as usize] += slots.len() as u32;
         }
+    }
+
+    /// How many removals are durable and not forgotten.
+    pub fn to_forget(&self, durable: Seq) -> usize {
+        self.tombstones.iter().filter(|(seq, _)| *seq <= durable).count()
     }
 
     pub fn left_behind(&self) -> [(&'static str, usize); 5] {

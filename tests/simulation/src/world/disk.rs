@@ -5,16 +5,17 @@
 //! commit or a fold has done is told to the oracle at the moment from which a crash cannot undo it.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::corners;
 use crate::journal::{
-    Account, AccountChange, Commit, Disk, Holder, Journal, JournalError, MemoryJournal, Recovered, Room, RowChange,
-    TokenHash, Whose, Workers,
+    Account, AccountChange, Commit, Copied, Disk, Holder, Journal, JournalError, MemoryJournal, Pages, Recovered, Room,
+    RowChange, Source, TokenHash, Whose, Workers,
 };
 use crate::lease::UserId;
 use crate::mesh::Mesh;
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
 
 use super::fleet::Fleet;
 use super::promises;
@@ -31,21 +32,32 @@ pub enum Fate {
 
 thread_local! {
     static FLEET: RefCell<Option<Rc<RefCell<Fleet>>>> = const { RefCell::new(None) };
-    static FATE: Cell<Fate> = const { Cell::new(Fate::Goes) };
+    /// What it is, and how many calls come before.
+    static FATE: Cell<(Fate, u64)> = const { Cell::new((Fate::Goes, 0)) };
+    /// A slice of a backup was copied, and not the last one.
+    static COPYING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whose steps go on meanwhile.
 pub fn set_fleet(fleet: Option<Rc<RefCell<Fleet>>>) {
     FLEET.set(fleet);
-    FATE.set(Fate::Goes);
+    set_fate(Fate::Goes);
+    sync::set_while_waiting(|timeout_us| with_fleet(|fleet| fleet.while_the_journal_waits(timeout_us)));
 }
 
 pub fn set_fate(fate: Fate) {
-    FATE.set(fate);
+    set_fate_after(0, fate);
 }
 
+/// The fate of the call that writes after so many others.
+pub fn set_fate_after(calls: u64, fate: Fate) {
+    FATE.set((fate, calls));
+}
+
+/// The fate of the next call.
 pub fn fate() -> Fate {
-    FATE.get()
+    let (fate, calls) = FATE.get();
+    if calls == 0 { fate } else { Fate::Goes }
 }
 
 /// One run of the process on the disk.
@@ -65,7 +77,8 @@ impl SlowJournal {
         done: impl FnOnce(&mut Fleet),
     ) -> Result<(), JournalError> {
         with_fleet(Fleet::meanwhile);
-        if FATE.get() == Fate::DiesBefore {
+        let fate = fate();
+        if fate == Fate::DiesBefore {
             corners::met("the process dies before a write");
             return Err(JournalError::Failed("the process dies before the write".to_owned()));
         }
@@ -73,10 +86,12 @@ impl SlowJournal {
         with_fleet(done);
         promises::what_is_stored_is_what_was_committed(&self.disk);
         with_fleet(Fleet::meanwhile);
-        if FATE.get() == Fate::DiesAfter {
+        if fate == Fate::DiesAfter {
             corners::met("the process dies after a write");
             return Err(JournalError::Failed("the process dies after the write".to_owned()));
         }
+        let (later, calls) = FATE.get();
+        set_fate_after(calls.saturating_sub(1), later);
         Ok(())
     }
 }
@@ -107,10 +122,16 @@ impl Journal for SlowJournal {
     }
 
     fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {
+        if COPYING.get() {
+            corners::met("a commit comes between two slices of a backup");
+        }
         self.write(|journal| journal.append(commit), |fleet| fleet.oracle.committed(commit))
     }
 
     fn fold(&mut self, rows: &[RowChange], mark: u64, through: u64) -> Result<(), JournalError> {
+        if COPYING.get() {
+            corners::met("a fold comes between two slices of a backup");
+        }
         self.write(|journal| journal.fold(rows, mark, through), |fleet| fleet.oracle.folded(rows, through))
     }
 
@@ -130,8 +151,35 @@ impl Journal for SlowJournal {
         self.inner.end_grace()
     }
 
+    fn source(&self) -> Option<Box<dyn Source>> {
+        self.inner.source().map(|source| Box::new(SlowSource(source)) as Box<dyn Source>)
+    }
+
     fn close(&mut self) -> Result<(), JournalError> {
         self.inner.close()
+    }
+}
+
+/// What a backup is copied from.
+struct SlowSource(Box<dyn Source>);
+
+impl Source for SlowSource {
+    fn copy(
+        &self,
+        to: &Path,
+        between: &mut dyn FnMut(Pages) -> Result<bool, JournalError>,
+    ) -> Result<Copied, JournalError> {
+        let copied = self.0.copy(to, &mut |pages| {
+            COPYING.set(pages.done < pages.total);
+            if pages.done == pages.total {
+                // The moment that the backup shows: what comes from here on is not in it.
+                with_fleet(|fleet| fleet.oracle.copied());
+            }
+            with_fleet(Fleet::meanwhile);
+            between(pages)
+        });
+        COPYING.set(false);
+        copied
     }
 }
 

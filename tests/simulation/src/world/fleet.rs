@@ -5,6 +5,7 @@
 //! one of these, so that between any two of them other cores can act. Nothing runs that was not woken: a wake-up that is
 //! missing shows as a request that waits for ever.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
@@ -12,6 +13,7 @@ use crate::clock;
 use crate::corners;
 use crate::hub::Hub;
 use crate::journal::Intake;
+use crate::lease::Seq;
 use crate::mesh::Mesh;
 use crate::quota::Quota;
 use crate::random::Random;
@@ -50,11 +52,13 @@ pub struct Core {
     hub: Hub,
     /// The main future was woken.
     end: Arc<Flag>,
+    /// How far its changes were durable at the end of its last turn.
+    seen: Cell<Seq>,
 }
 
 impl Core {
     pub fn new(hub: Hub) -> Core {
-        Core { hub, end: Arc::new(Flag::new(true)) }
+        Core { hub, end: Arc::new(Flag::new(true)), seen: Cell::new(0) }
     }
 }
 
@@ -159,6 +163,15 @@ impl Fleet {
         self.check();
     }
 
+    /// While the journal's thread waits between two slices of a backup: timers fire, too.
+    pub fn while_the_journal_waits(&mut self, timeout_us: u64) {
+        clock::advance(1_000 + self.random.below(1_000 * timeout_us));
+        self.meanwhile();
+        if self.random.one_in(4) {
+            self.tick();
+        }
+    }
+
     /// Some core does one thing; false if there was nothing to do.
     pub fn any_core(&mut self) -> bool {
         let core = self.random.index(self.run().cores.len());
@@ -200,10 +213,14 @@ impl Fleet {
         let unread = |conn: &Conn| conn.flights.is_empty() && !conn.wire.is_empty();
         let readable: Vec<u64> = self.conns.iter().filter(|c| here(&c) && unread(c.1)).map(|(id, _)| *id).collect();
         let reads = !readable.is_empty() && self.random.one_in(2);
-        let Core { hub, end } = &self.run.as_ref().expect("a process runs").cores[core];
+        let Core { hub, end, seen } = &self.run.as_ref().expect("a process runs").cores[core];
         if !reads && end.take() {
             trace::note(|| format!("core {core} ends a turn"));
             hub.end_turn(&mut Context::from_waker(&Waker::from(end.clone())));
+            seen.set(self.run().intake.watermark(core).durable());
+            if hub.is_listing() {
+                corners::met("a list is made in parts");
+            }
             return true;
         }
         if !reads && self.run().mesh.inbox(core).gate().bell().heard() {
@@ -272,6 +289,15 @@ impl Fleet {
         let mut counts = vec![0; self.oracle.users];
         cores.iter().for_each(|core| core.hub.count_locks(&mut counts));
         promises::counts_are_right(&counts, quota);
+    }
+
+    /// The promise of cores that have come to rest while the journal's thread does nothing.
+    pub fn rest_is_rest(&self) {
+        for (core, Core { hub, seen, .. }) in self.run().cores.iter().enumerate() {
+            for (what, count) in hub.undone(seen.get()) {
+                assert!(count == 0, "rest: core {core} sleeps, and has {count} {what}");
+            }
+        }
     }
 
     /// The promise of a process in which nobody holds anything and nobody waits.

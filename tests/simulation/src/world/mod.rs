@@ -15,13 +15,15 @@ mod oracle;
 mod promises;
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::mpsc::sync_channel;
 
 use crate::clock;
 use crate::corners;
 use crate::fence::Fence;
 use crate::hub::Hub;
-use crate::journal::{Disk, Intake, Journal, JournalError, Limits, Row, Writer};
+use crate::journal::{Copied, Disk, Errand, Intake, Journal, JournalError, Limits, MemoryJournal, Row, Writer};
 use crate::mesh::Mesh;
 use crate::metrics::JournalMetrics;
 use crate::quota::Quota;
@@ -62,7 +64,7 @@ struct World {
     users: usize,
     limit: u32,
     disk: Disk,
-    /// A copy of the disk as it was at some moment.
+    /// The last backup that became whole.
     backup: Option<Disk>,
     /// None only between two processes.
     writer: Option<Writer<SlowJournal>>,
@@ -77,7 +79,9 @@ impl World {
         let stalls = random.pick(&[0, 0, 60, 400]);
         clock::reset(random.bits(), stalls);
         crate::keys::salt_hashes(random.bits());
-        let names = (0..=random.index(5)).map(|n| format!("lock-{n}")).collect();
+        // Mostly few, so that clients are in each other's way; at times more than some bounds allow at once.
+        let most = random.pick(&[5, 5, 5, 5, 5, 40]);
+        let names = (0..=random.index(most)).map(|n| format!("lock-{n}")).collect();
         let users = 1 + random.index(3);
         let clients = (0..=random.index(6)).map(|_| Client::new(random.index(users), &mut random)).collect();
         let limits = Limits { commits: 2 + random.below(12), bytes: (8 << 10) + random.below(32 << 10) };
@@ -109,7 +113,7 @@ impl World {
         let wanted: Vec<(&str, &str)> = accounts.iter().map(|name| ("static", &**name)).collect();
         journal.accounts(&wanted).expect("accounts");
         trace::note(|| format!("a process starts, {cores} cores, {} locks recovered", recovered.locks.len()));
-        self.fleet.borrow_mut().oracle.recovered(&recovered);
+        self.fleet.borrow_mut().oracle.started(&recovered);
         if !recovered.locks.is_empty() {
             corners::met("a start finds locks");
         }
@@ -149,7 +153,10 @@ impl World {
             86..93 => self.fold(),
             93..96 => self.fleet.borrow_mut().tick(),
             // Whatever the disk does, the cores come to rest.
-            96 => _ = self.fleet.borrow_mut().all_cores(),
+            96 => {
+                self.fleet.borrow_mut().all_cores();
+                self.fleet.borrow().rest_is_rest();
+            }
             97 => self.fleet.borrow_mut().break_a_connection(),
             98 => self.hangs = self.random.index(20),
             _ => self.fleet.borrow_mut().look_at_health(),
@@ -158,9 +165,7 @@ impl World {
             if self.random.one_in(4) { self.stop() } else { self.crash("the process is killed") }
         }
         if self.random.one_in(150) {
-            corners::met("a backup is made");
-            trace::note(|| "a backup is made".to_owned());
-            self.backup = Some(self.disk.image());
+            self.back_up();
         }
         self.fleet.borrow().check();
     }
@@ -193,6 +198,40 @@ impl World {
         let until_ns = if self.random.one_in(3) { u64::MAX } else { clock::peek_ns().saturating_sub(SECOND) };
         let end = self.writer.as_mut().expect("a process runs").fold(until_ns);
         self.after(end, "the process dies in a fold");
+    }
+
+    /// A backup in slices, as the journal's thread makes it, with commits, folds and everything else between them. The process may die
+    /// in it, or whoever wants it may go.
+    fn back_up(&mut self) {
+        trace::note(|| "a backup begins".to_owned());
+        let to = PathBuf::from("backup.db");
+        let ((progress, listener), (reply, ended)) = (sync_channel(1), sync_channel(1));
+        let listener = (!self.random.one_in(8)).then_some(listener);
+        let sent = self.fleet.borrow().intake().send(Errand::Copy { to: to.clone(), progress, reply });
+        sent.expect("the first errand");
+        if self.random.one_in(1 + self.crashes / 8) {
+            let fate = self.random.pick(&[Fate::DiesBefore, Fate::DiesAfter]);
+            disk::set_fate_after(self.random.below(12), fate);
+        }
+        let end = self.writer.as_mut().expect("a process runs").run_the_copy();
+        if end.is_err() {
+            corners::met("the process dies while a backup is made");
+        }
+        match ended.try_recv() {
+            Ok(Copied::Whole) => {
+                corners::met("a backup is made");
+                trace::note(|| "the backup is whole".to_owned());
+                let backup = self.disk.take_backup(&to).expect("a backup that is whole");
+                let recovered = MemoryJournal::on(&backup.image()).recover();
+                let recovered = recovered.unwrap_or_else(|error| panic!("backups: it would be refused: {error}"));
+                self.fleet.borrow_mut().oracle.backed_up(&recovered);
+                self.backup = Some(backup);
+            }
+            Ok(Copied::GivenUp) if listener.is_none() => corners::met("a backup is given up"),
+            Err(_) if end.is_err() => {}
+            other => panic!("backups: it ends with {other:?}"),
+        }
+        self.after(end.map(|()| true), "the process dies while a backup is made");
     }
 
     /// The journal fails if that was its fate, and never else.
@@ -263,6 +302,7 @@ impl World {
             let folded = writer.fold(u64::MAX).expect("nothing fails any more");
             self.fleet.borrow().check();
             if !moved && !committed && !folded {
+                self.fleet.borrow().rest_is_rest();
                 let waiting = self.fleet.borrow().waiting();
                 assert!(waiting == 0, "liveness: {waiting} requests wait for ever");
                 return;

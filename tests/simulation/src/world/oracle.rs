@@ -17,6 +17,7 @@ use crate::hub::Unavailable;
 use crate::journal::{Commit, Recovered, Row, RowChange, decode};
 use crate::lease::{Change, Denied, Op, Outcome, Reply, Ttl};
 use crate::mesh::Answered;
+use crate::shard::Page;
 
 use super::clients::{Request, Wanted};
 use super::conns::Answer;
@@ -34,10 +35,21 @@ pub struct Oracle {
     pub attempts: Vec<Attempt>,
     /// Leases of before a restore, which their holders believe in: the lock, and until when.
     pub forgotten: Vec<(usize, u64)>,
+    /// The number of the last commit.
+    last_commit: u64,
     /// Commits up to this number have been trimmed.
     trimmed: u64,
+    /// What the backup that is being made must hold, once its last slice is copied.
+    backup: Option<Copy>,
     /// The newest request.
     last_sent: u64,
+}
+
+/// What is durable at some moment.
+pub struct Copy {
+    pub locks: BTreeMap<String, Row>,
+    pub last_commit: u64,
+    pub tokens: BTreeSet<u64>,
 }
 
 /// One client's attempt at one lock.
@@ -71,8 +83,9 @@ impl Oracle {
     pub fn new(names: Vec<String>, users: usize) -> Oracle {
         let states = names.iter().map(|_| vec![None]).collect();
         let (tokens, asked, attempts) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
-        let forgotten = Vec::new();
-        Oracle { names, users, states, tokens, asked, attempts, forgotten, trimmed: 0, last_sent: 0 }
+        let (forgotten, backup) = (Vec::new(), None);
+        let (last_commit, trimmed, last_sent) = (0, 0, 0);
+        Oracle { names, users, states, tokens, asked, attempts, forgotten, last_commit, trimmed, backup, last_sent }
     }
 
     /// Where the answers of a request that is sent now begin.
@@ -117,6 +130,7 @@ impl Oracle {
 
     /// A commit is on disk.
     pub fn committed(&mut self, commit: &Commit<'_>) {
+        self.last_commit = commit.number;
         for change in decode(commit.records) {
             let change = change.expect("a commit that can be decoded");
             let (name, state) = match &change {
@@ -161,7 +175,24 @@ impl Oracle {
         self.trimmed = 0;
     }
 
-    /// A start has read this.
+    /// The last slice of a backup is copied.
+    pub fn copied(&mut self) {
+        let locks = self.durable().into_iter().map(|(name, row)| (name.to_owned(), row.clone())).collect();
+        self.backup = Some(Copy { locks, last_commit: self.last_commit, tokens: self.tokens.clone() });
+    }
+
+    /// A backup is whole: this is read from it.
+    pub fn backed_up(&mut self, recovered: &Recovered) {
+        promises::a_backup_is_one_state(&self.backup.take().expect("its last slice was copied"), recovered);
+    }
+
+    /// A process starts with what it has read.
+    pub fn started(&mut self, recovered: &Recovered) {
+        self.last_commit = recovered.last_commit;
+        self.recovered(recovered);
+    }
+
+    /// A start has read this, or would.
     pub fn recovered(&self, recovered: &Recovered) {
         promises::recovery_finds_what_was_committed(&self.durable(), recovered);
         promises::the_mark_covers_the_tokens(&self.tokens, recovered.mark);
@@ -176,6 +207,7 @@ impl Oracle {
             }
             (Answer::List(pages), Wanted::List) => {
                 corners::met("a list is shown");
+                self.note_a_list_of_many_moments(request, pages);
                 promises::a_list_fits_durable_states(self, request, pages);
             }
             (Answer::Healthy, Wanted::Health) => corners::met("the server is well"),
@@ -188,6 +220,15 @@ impl Oracle {
                 self.close(request, true);
             }
             _ => panic!("an answer of another kind than the request: {answer:?}"),
+        }
+    }
+
+    fn note_a_list_of_many_moments(&self, request: &Request, pages: &[Page]) {
+        let names = self.states.iter().zip(&request.floors);
+        let changes: usize = names.map(|(states, floor)| states.len() - 1 - floor).sum();
+        // More than a core looks at at once.
+        if changes > 0 && pages.iter().any(|page| page.total > 2) {
+            corners::met("names come and go while a list is made in parts");
         }
     }
 

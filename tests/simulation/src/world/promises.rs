@@ -9,7 +9,7 @@ use crate::shard::Page;
 
 use super::clients::Request;
 use super::disk;
-use super::oracle::Oracle;
+use super::oracle::{Copy, Oracle};
 
 /// A lease that its client may believe in is the one live lease of its lock: no other, and no earlier end.
 pub fn every_lease_lasts_and_excludes(oracle: &Oracle, now_ns: u64, live: impl Fn(&str) -> Vec<(u64, u64)>) {
@@ -70,6 +70,15 @@ pub fn recovery_finds_what_was_committed(committed: &BTreeMap<&str, &Row>, recov
     }
     let more = found.keys().find(|name| !committed.contains_key(*name));
     assert!(more.is_none(), "recovery: it finds {more:?}, which was given up");
+}
+
+/// A backup holds what was durable when its last slice was copied, and nothing of what came later: one state, not a mixture of several.
+pub fn a_backup_is_one_state(copied: &Copy, backup: &Recovered) {
+    let (its, last) = (backup.last_commit, copied.last_commit);
+    assert!(its == last, "backups: its last commit is {its}, but {last} was the last at its end");
+    let committed = copied.locks.iter().map(|(name, row)| (&**name, row)).collect();
+    recovery_finds_what_was_committed(&committed, backup);
+    the_mark_covers_the_tokens(&copied.tokens, backup.mark);
 }
 
 /// The same of the disk as it is now, in the middle of everything.
