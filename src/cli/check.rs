@@ -1,6 +1,6 @@
 //! `octostore check`: is a database, or a backup, whole?
 //!
-//! Two looks that see different things: recovery's own (every commit's checksum, every field, the order of the rows) and
+//! Two looks that see different things: recovery's own (every checksum, every field, the order of the rows) and
 //! SQLite's (every page, index and constraint). Neither changes anything.
 
 use std::path::Path;

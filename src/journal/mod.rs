@@ -25,9 +25,12 @@ mod sqlite;
 mod sqlite_accounts;
 mod sqlite_backup;
 mod sqlite_files;
+mod sqlite_locks;
+mod sqlite_meta;
 mod sqlite_offline;
 mod sqlite_padding;
 mod sqlite_schema;
+mod sqlite_sums;
 mod sqlite_wal;
 mod writer;
 

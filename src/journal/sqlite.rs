@@ -27,20 +27,21 @@ use std::sync::Arc;
 
 use parking_lot::ReentrantMutex;
 use rusqlite::hooks::Wal;
-use rusqlite::types::Type;
-use rusqlite::{Connection, Row as SqlRow, params};
-use uuid::Uuid;
+use rusqlite::{Connection, params};
 
 use super::accounts::{Account, AccountChange, Holder, TokenHash, Whose};
-use super::recovery::{self, Meta, Stored, checksum, corrupt};
+use super::recovery::{self, Meta, Stored, checksum};
 use super::ring::{Limits, Ring};
 use super::sqlite_backup::Shared;
+use super::sqlite_meta::{self, MetaRow, as_sql, unsigned};
 use super::sqlite_padding::padding;
 use super::sqlite_schema::PAGE_BYTES;
-use super::{Commit, Journal, JournalError, Recovered, Room, Row, RowChange, Source, sqlite_accounts, sqlite_schema};
+use super::sqlite_sums::Sum;
+use super::{
+    Commit, Journal, JournalError, Recovered, Room, RowChange, Source, sqlite_accounts, sqlite_locks, sqlite_schema,
+};
 use crate::clock;
-use crate::fence::Fence;
-use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
+use crate::lease::UserId;
 use crate::metrics::JournalMetrics;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -59,19 +60,6 @@ const APPEND: &str = "
         number = excluded.number, mark = excluded.mark, checksum = excluded.checksum, records = excluded.records,
         padding = excluded.padding
     WHERE number <= (SELECT trimmed_through FROM meta)";
-const RAISE: &str = "UPDATE meta SET mark = max(mark, ?1), last_commit = ?2";
-const TRIM: &str = "UPDATE meta SET mark = max(mark, ?1), trimmed_through = max(trimmed_through, ?2)";
-const PUT: &str = "
-    INSERT INTO locks (name, user_id, lease_id, token, ttl_seconds, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT (name) DO UPDATE SET
-        user_id = excluded.user_id, lease_id = excluded.lease_id, token = excluded.token,
-        ttl_seconds = excluded.ttl_seconds, metadata = excluded.metadata";
-const READ_ROWS: &str = "SELECT name, user_id, lease_id, token, ttl_seconds, metadata FROM locks ORDER BY name";
-const DELETE: &str = "DELETE FROM locks WHERE name = ?1";
-const END_GRACE: &str = "UPDATE meta SET grace_seconds = 0";
-// An update that changes no byte writes no page, and so would sync nothing.
-const PROBE: &str = "UPDATE meta SET probe = 1 - probe";
-
 /// A journal in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteJournal {
@@ -86,6 +74,8 @@ pub struct SqliteJournal {
     wal_pages: Arc<AtomicU64>,
     metrics: Arc<JournalMetrics>,
     surveyed_ns: u64,
+    /// As it was committed last: see [`super::sqlite_meta`].
+    meta: MetaRow,
 }
 
 impl SqliteJournal {
@@ -98,10 +88,12 @@ impl SqliteJournal {
         let path = std::path::absolute(path)
             .map_err(|error| JournalError::Failed(format!("'{}' is no path to a file ({error})", path.display())))?;
         let connection = sqlite_schema::open(&path)?;
-        Ok(SqliteJournal::of(path, connection, limits))
+        SqliteJournal::of(path, connection, limits)
     }
 
-    pub(super) fn of(path: PathBuf, mut connection: Connection, limits: Limits) -> SqliteJournal {
+    pub(super) fn of(path: PathBuf, mut connection: Connection, limits: Limits) -> Result<SqliteJournal, JournalError> {
+        let meta = sqlite_meta::read(&connection)
+            .map_err(|error| name_file(&path, sqlite_schema::explain(&path, "reading meta in", &error)))?;
         let wal_pages = Arc::new(AtomicU64::new(0));
         let counter = wal_pages.clone();
         let hook = move |_: &mut Wal, pages| {
@@ -109,7 +101,7 @@ impl SqliteJournal {
             Ok(())
         };
         connection.wal_hook(Some(hook)).expect("a connection that is open takes a hook");
-        SqliteJournal {
+        Ok(SqliteJournal {
             path,
             connection: Some(Arc::new(ReentrantMutex::new(connection))),
             limits,
@@ -118,7 +110,8 @@ impl SqliteJournal {
             wal_pages,
             metrics: Arc::default(),
             surveyed_ns: 0,
-        }
+            meta,
+        })
     }
 
     /// The same, counting in these from now on.
@@ -162,13 +155,35 @@ impl SqliteJournal {
         })
     }
 
-    /// The same, untimed.
-    pub(super) fn transaction<T>(
-        &self,
+    /// Does `work` in one transaction, which may change the row of `meta`: it is written at the end. Timed as above.
+    fn timed_change<T>(
+        &mut self,
         doing: &str,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Connection, &mut MetaRow) -> rusqlite::Result<T>,
+    ) -> Result<(T, u64), JournalError> {
+        let mut meta = self.meta;
+        let done = self.timed_transaction(doing, |connection| {
+            let result = work(connection, &mut meta)?;
+            meta.write(connection).map(|()| result)
+        })?;
+        self.meta = meta;
+        Ok(done)
+    }
+
+    /// The same, untimed.
+    pub(super) fn change<T>(
+        &mut self,
+        doing: &str,
+        work: impl FnOnce(&Connection, &mut MetaRow) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
-        self.timed_transaction(doing, work).map(|(result, _)| result)
+        self.timed_change(doing, work).map(|(result, _)| result)
+    }
+
+    /// Writes this row of `meta`, alone.
+    fn write_meta(&mut self, doing: &str, meta: MetaRow) -> Result<(), JournalError> {
+        self.run(doing, |connection| meta.write(connection))?;
+        self.meta = meta;
+        Ok(())
     }
 
     /// Checkpoints, if the `-wal` file has that many pages.
@@ -181,18 +196,13 @@ impl SqliteJournal {
     fn checkpoint(&mut self) -> Result<(), JournalError> {
         const DOING: &str = "checkpointing";
         let began_ns = clock::now_ns();
-        let say_wal_holds_more = |more: bool| {
-            self.run(DOING, |connection| {
-                connection.prepare_cached("UPDATE meta SET wal_holds_more = ?1")?.execute([more])
-            })
-        };
-        say_wal_holds_more(true)?;
+        self.write_meta(DOING, MetaRow { wal_holds_more: true, ..self.meta })?;
         let (pages, copied): (i64, i64) = self.run(DOING, |connection| {
             let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
             statement.query_one([], |row| Ok((row.get(1)?, row.get(2)?)))
         })?;
         assert_eq!(pages, copied, "somebody else reads a database that is ours alone");
-        say_wal_holds_more(false)?;
+        self.write_meta(DOING, MetaRow { wal_holds_more: false, ..self.meta })?;
         self.folded = 0;
         self.metrics.checkpointed(clock::now_ns().saturating_sub(began_ns));
         self.note_size();
@@ -208,39 +218,35 @@ impl SqliteJournal {
     }
 
     pub(super) fn read(&self) -> Result<(Recovered, Ring), JournalError> {
-        let meta = self.run("reading", read_meta)?;
+        let MetaRow { meta, locks: kept, .. } = self.meta;
         let (first, last) = (meta.trimmed_through + 1, meta.last_commit);
         let doing = format!("reading commits {first} to {last} in");
         let commits = recovery::untrimmed(meta, self.run(&doing, |connection| read_journal(connection, meta))?)?;
         let accounts = self.run("reading the accounts in", sqlite_accounts::count)?;
         let doing = format!("reading the locks as of commit {} in", meta.trimmed_through);
-        let explain = |error| match error {
-            // A field that cannot be; `read_row` has said which.
-            rusqlite::Error::FromSqlConversionFailure(_, _, what) => corrupt(what.to_string()),
-            error => sqlite_schema::explain(&self.path, &doing, &error),
-        };
+        let explain = |error| sqlite_schema::explain(&self.path, &doing, &error);
         let connection = self.connection()?.lock();
-        let mut statement = connection.prepare(READ_ROWS).map_err(explain)?;
-        let rows = statement.query_map([], read_row).map_err(explain)?.map(|row| row.map_err(explain));
+        let mut statement = connection.prepare(sqlite_locks::READ).map_err(explain)?;
+        let mut sum = Sum::default();
+        let rows = statement.query_map([], |row| sqlite_locks::read(row, &mut sum)).map_err(explain)?;
         let live = commits.iter().map(|commit| (commit.slot, commit.records.len() as u64));
         let ring = Ring::new(self.limits, meta.last_commit, live);
-        Ok((recovery::replay(meta, commits, accounts, rows)?, ring))
+        let recovered = recovery::replay(meta, commits, accounts, rows.map(|row| row.map_err(explain)))?;
+        sum.check(kept, "locks").map_err(explain)?;
+        Ok((recovered, ring))
     }
 
     pub(super) fn read_accounts(&self) -> Result<Vec<Account>, JournalError> {
-        let accounts = self.run("reading the accounts in", sqlite_accounts::read)?;
-        accounts.map_err(|error| self.name_file(error))
+        self.run("reading the accounts in", |connection| sqlite_accounts::read(connection, self.meta.accounts))
     }
 
-    /// Puts the path before what recovery found, which does not know it.
+    pub(super) fn read_tokens(&self) -> Result<Vec<(TokenHash, UserId)>, JournalError> {
+        self.run("reading the tokens in", |connection| sqlite_accounts::read_tokens(connection, self.meta.tokens))
+    }
+
+    /// Puts the path before what was found, where it is not named.
     pub(super) fn name_file(&self, error: JournalError) -> JournalError {
-        let path = self.path.display();
-        match error {
-            JournalError::Corrupt(what) if !what.contains(&*path.to_string()) => {
-                JournalError::Corrupt(format!("{path}: {what}"))
-            }
-            error => error,
-        }
+        name_file(&self.path, error)
     }
 }
 
@@ -255,33 +261,39 @@ impl Journal for SqliteJournal {
 
     fn accounts(&mut self, wanted: &[(&str, &str)]) -> Result<Vec<Account>, JournalError> {
         let now_s = clock::wall_ns() / 1_000_000_000;
-        let known = self.read_accounts()?;
+        let known = self.read_accounts().map_err(|error| self.name_file(error))?;
         let known_names: HashSet<(&str, &str), ahash::RandomState> =
             known.iter().map(|account| (&*account.kind, &*account.external_id)).collect();
         if wanted.iter().all(|name| known_names.contains(name)) {
             return Ok(known);
         }
-        self.transaction("adding accounts to", |connection| {
-            wanted.iter().try_for_each(|(kind, id)| sqlite_accounts::ensure(connection, now_s, kind, id, None))
-        })?;
-        self.read_accounts()
+        let ensured = self.change("adding accounts to", |connection, meta| {
+            let mut ensure =
+                |name| sqlite_accounts::ensure(connection, now_s, name, None, &mut meta.accounts).map(drop);
+            wanted.iter().copied().try_for_each(&mut ensure)
+        });
+        ensured.and_then(|()| self.read_accounts()).map_err(|error| self.name_file(error))
     }
 
     fn tokens(&mut self) -> Result<Vec<(TokenHash, UserId)>, JournalError> {
-        self.run("reading", sqlite_accounts::read_tokens)
+        self.read_tokens().map_err(|error| self.name_file(error))
     }
 
     fn users(&mut self, from: UserId, most: usize) -> Result<Vec<(Account, u32)>, JournalError> {
-        self.run("reading", |connection| sqlite_accounts::users(connection, from, most))
+        self.run("reading the accounts in", |connection| sqlite_accounts::users(connection, from, most))
+            .map_err(|error| self.name_file(error))
     }
 
     fn holder(&mut self, whose: &Whose) -> Result<Option<Holder>, JournalError> {
-        self.run("reading", |connection| sqlite_accounts::holder(connection, whose))
+        self.run("reading an account in", |connection| sqlite_accounts::holder(connection, whose))
+            .map_err(|error| self.name_file(error))
     }
 
     fn change_account(&mut self, change: &AccountChange) -> Result<Account, JournalError> {
         let now_s = clock::wall_ns() / 1_000_000_000;
-        self.transaction("changing an account in", |connection| sqlite_accounts::change(connection, now_s, change))
+        let work =
+            |connection: &Connection, meta: &mut MetaRow| sqlite_accounts::change(connection, now_s, change, meta);
+        self.change("changing an account in", work).map_err(|error| self.name_file(error))
     }
 
     fn append(&mut self, commit: &Commit<'_>) -> Result<(), JournalError> {
@@ -289,7 +301,7 @@ impl Journal for SqliteJournal {
         let Commit { number, mark, records } = *commit;
         let checksum = checksum(commit);
         let padding = padding(records.len(), [number, mark, checksum.into()]);
-        let (_, synced_ns) = self.timed_transaction("appending to", |connection| {
+        let ((), synced_ns) = self.timed_change("appending to", |connection, row| {
             let mut append = connection.prepare_cached(APPEND)?;
             let written = append.execute(params![
                 as_sql(slot),
@@ -300,7 +312,8 @@ impl Journal for SqliteJournal {
                 padding as i64
             ])?;
             assert_eq!(written, 1, "slot {slot} holds a commit that is not trimmed");
-            connection.prepare_cached(RAISE)?.execute([as_sql(mark), as_sql(number)])
+            row.meta = Meta { mark: mark.max(row.meta.mark), last_commit: number, ..row.meta };
+            Ok(())
         })?;
         self.metrics.synced(synced_ns);
         self.ring.appended(slot, records.len());
@@ -309,14 +322,12 @@ impl Journal for SqliteJournal {
 
     fn fold(&mut self, rows: &[RowChange], mark: u64, through: u64) -> Result<(), JournalError> {
         self.ring.check_trim(through)?;
-        self.transaction("folding the journal of", |connection| {
-            for change in rows {
-                match change {
-                    RowChange::Put(row) => put(connection, row)?,
-                    RowChange::Delete(name) => _ = connection.prepare_cached(DELETE)?.execute([&**name])?,
-                }
-            }
-            connection.prepare_cached(TRIM)?.execute([as_sql(mark), as_sql(through)])
+        self.change("folding the journal of", |connection, row| {
+            let mut change = |change| sqlite_locks::change(connection, change, &mut row.locks);
+            rows.iter().try_for_each(&mut change)?;
+            row.meta.mark = mark.max(row.meta.mark);
+            row.meta.trimmed_through = through.max(row.meta.trimmed_through);
+            Ok(())
         })?;
         self.ring.trimmed(through);
         self.folded += rows.len();
@@ -342,11 +353,11 @@ impl Journal for SqliteJournal {
     }
 
     fn probe(&mut self) -> Result<(), JournalError> {
-        self.run("probing", |connection| execute(connection, PROBE))
+        self.write_meta("probing", MetaRow { probe: !self.meta.probe, ..self.meta })
     }
 
     fn end_grace(&mut self) -> Result<(), JournalError> {
-        self.run("updating", |connection| execute(connection, END_GRACE))
+        self.write_meta("updating", MetaRow { meta: Meta { grace_s: 0, ..self.meta.meta }, ..self.meta })
     }
 
     fn source(&self) -> Option<Box<dyn Source>> {
@@ -366,32 +377,15 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
-/// SQLite's integers are signed. Commit numbers never get near the end; marks stay below 2^53.
-fn as_sql(number: u64) -> i64 {
-    i64::try_from(number).expect("a number above 2^63")
-}
-
-fn put(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
-    let Row { name, user, lease_id, token, ttl, metadata } = row;
-    let mut buffer = Uuid::encode_buffer();
-    let lease_id: &str = lease_id.hyphenated().encode_lower(&mut buffer);
-    let token = as_sql(token.get());
-    connection.prepare_cached(PUT)?.execute(params![
-        &**name,
-        user.0,
-        lease_id,
-        token,
-        ttl.seconds(),
-        metadata.as_deref()
-    ])?;
-    Ok(())
-}
-
-fn read_meta(connection: &Connection) -> rusqlite::Result<Meta> {
-    connection.query_row("SELECT mark, last_commit, trimmed_through, grace_seconds FROM meta", [], |row| {
-        let (mark, last_commit) = (unsigned(row, 0)?, unsigned(row, 1)?);
-        Ok(Meta { mark, last_commit, trimmed_through: unsigned(row, 2)?, grace_s: unsigned(row, 3)? })
-    })
+/// Puts the path before what recovery found, which does not know it.
+fn name_file(path: &Path, error: JournalError) -> JournalError {
+    let path = path.display();
+    match error {
+        JournalError::Corrupt(what) if !what.contains(&*path.to_string()) => {
+            JournalError::Corrupt(format!("{path}: {what}"))
+        }
+        error => error,
+    }
 }
 
 /// The commits that are not trimmed, in any order. The dead ones' records are not read.
@@ -408,33 +402,6 @@ fn read_journal(connection: &Connection, meta: Meta) -> rusqlite::Result<Vec<Sto
         })
     })?;
     rows.collect()
-}
-
-/// One lock's row, each field checked as it was when it was written.
-fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
-    let name = row.get_ref(0)?.as_str()?;
-    let wrong = |column: usize, what: &str| {
-        let what = format!("the row of lock '{name}' has an impossible {what}");
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Null, what.into())
-    };
-    let lease_id = row.get_ref(2)?.as_str().ok().and_then(|text| Uuid::try_parse(text).ok());
-    let metadata = match row.get_ref(5)?.as_str_or_null().map_err(|_| wrong(5, "metadata"))? {
-        Some(note) if note.len() > MAX_METADATA_BYTES => return Err(wrong(5, "metadata")),
-        note => note.map(Box::from),
-    };
-    Ok(Row {
-        name: LockName::new(name).map_err(|_| wrong(0, "name"))?,
-        user: UserId(row.get(1).map_err(|_| wrong(1, "user_id"))?),
-        lease_id: lease_id.ok_or_else(|| wrong(2, "lease_id"))?,
-        token: unsigned(row, 3).ok().and_then(Fence::recovered).ok_or_else(|| wrong(3, "token"))?,
-        ttl: unsigned(row, 4).ok().and_then(Ttl::from_seconds).ok_or_else(|| wrong(4, "ttl_seconds"))?,
-        metadata,
-    })
-}
-
-fn unsigned(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
-    let value: i64 = row.get(column)?;
-    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::params;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::backup::{Copied, Pages};
@@ -16,12 +15,12 @@ use super::restore::restored;
 use super::ring::Limits;
 use super::sqlite_backup::{self, sync};
 use super::sqlite_files::beside;
+use super::sqlite_meta::MetaRow;
 pub use super::sqlite_schema::SCHEMA_VERSION;
+use super::sqlite_sums::Sum;
 use super::{Account, Journal, JournalError, Recovered, SqliteJournal, sqlite_schema};
 
 const DROP_LEASES: &str = "DELETE FROM locks; DELETE FROM journal;";
-const RESTORE: &str =
-    "UPDATE meta SET mark = ?1, last_commit = ?2, trimmed_through = ?3, grace_seconds = ?4, wal_holds_more = 0";
 
 /// What a database file holds, every field checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +47,8 @@ impl SqliteJournal {
                 path.display()
             )));
         }
-        let mut journal = SqliteJournal::of(path, connection, Limits::STANDARD);
-        inspected(&mut journal).map_err(|error| journal.name_file(error))
+        let journal = SqliteJournal::of(path, connection, Limits::STANDARD)?;
+        inspected(&journal).map_err(|error| journal.name_file(error))
     }
 
     /// Has SQLite look at every page, index and constraint of the database at `path`: its `integrity_check`.
@@ -150,35 +149,30 @@ impl SqliteJournal {
 /// Does to the copy what a restore does, and leaves it on disk.
 fn make_anew(new: &Path, backup: &Path, with_grace: bool) -> Result<Inspected, JournalError> {
     // Opened as a start opens it: one of an earlier version is brought up to date.
-    let mut journal = SqliteJournal::open(new, Limits::STANDARD)?;
+    let opened = SqliteJournal::open(new, Limits::STANDARD);
+    let read = opened.and_then(|journal| inspected(&journal).map(|held| (journal, held)));
     // Whatever is wrong with it is wrong with the backup.
-    let held = inspected(&mut journal).map_err(|error| match error {
+    let (mut journal, held) = read.map_err(|error| match error {
         JournalError::Corrupt(what) => JournalError::Corrupt(format!("{}: {what}", backup.display())),
         error => error,
     })?;
     let meta = restored(&held.recovered, with_grace)?;
-    let as_sql = |number: u64| i64::try_from(number).expect("a number above 2^63");
-    journal.transaction("restoring", |connection| {
+    journal.change("restoring", |connection, row| {
         connection.execute_batch(DROP_LEASES)?;
-        let mut restore = connection.prepare(RESTORE)?;
-        restore.execute(params![
-            as_sql(meta.mark),
-            as_sql(meta.last_commit),
-            as_sql(meta.trimmed_through),
-            as_sql(meta.grace_s)
-        ])
+        *row = MetaRow { meta, wal_holds_more: false, locks: Sum::default(), ..*row };
+        Ok(())
     })?;
     journal.close()?;
     sync(new).map_err(|error| JournalError::Failed(format!("syncing {} failed: {error}", new.display())))?;
     Ok(held)
 }
 
-fn inspected(journal: &mut SqliteJournal) -> Result<Inspected, JournalError> {
+fn inspected(journal: &SqliteJournal) -> Result<Inspected, JournalError> {
     let (mut recovered, _) = journal.read()?;
     recovered.locks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let accounts = journal.read_accounts()?;
     let mut tokens = vec![0; accounts.len()];
-    for (_, user) in journal.tokens()? {
+    for (_, user) in journal.read_tokens()? {
         let count = tokens.get_mut(user.0 as usize);
         *count.ok_or_else(|| corrupt(format!("a token opens account {}, which is none", user.0)))? += 1;
     }

@@ -8,8 +8,8 @@
 //! (NO_CKPT_ON_CLOSE); only [`close`] merges them, and then one file is left.
 //!
 //! There is no `quick_check` at the start: recovery reads every row of every table that counts, checks
-//! each field, the order of the names and each commit's checksum, and SQLite checks the form of each page
-//! on the way. What that leaves out (the list of free pages) would cost as much again.
+//! each field, the order of the names and each checksum (of a commit, a row, a table: see [`super::sqlite_sums`]), and
+//! SQLite checks the form of each page on the way. What that leaves out (the list of free pages) would cost as much again.
 
 use std::path::Path;
 
@@ -18,14 +18,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::JournalError;
-use super::recovery::REMEDY;
+use super::recovery::{REMEDY, corrupt};
 use super::sqlite_files::{self, size, sync_directory};
+use super::sqlite_meta::MetaRow;
+use super::sqlite_sums::{self, Wrong, wrong};
 use super::sqlite_wal;
 
 /// `application_id` in the file's header, so that `file` and others can tell it: "Octo".
 pub(super) const APPLICATION_ID: i32 = 0x4f63_746f;
 /// `user_version`: of the tables, and of the bytes in `journal.records`. [`migrate`] knows the earlier ones.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// SQLite's page cache, in KiB: the upper pages of a table of millions of rows, and the hot lower ones.
 const CACHE_KIB: u32 = 16 * 1024;
@@ -41,9 +43,13 @@ CREATE TABLE meta (                       -- one row
     trimmed_through  INTEGER NOT NULL CHECK (trimmed_through BETWEEN 0 AND last_commit), -- these are in the rows
     wal_holds_more   INTEGER NOT NULL CHECK (wal_holds_more IN (0, 1)), -- newer commits were written to the -wal file
     probe            INTEGER NOT NULL,    -- changes when the disk is probed
-    grace_seconds    INTEGER NOT NULL DEFAULT 0 CHECK (grace_seconds BETWEEN 0 AND 3600) -- see restore.rs
+    grace_seconds    INTEGER NOT NULL DEFAULT 0 CHECK (grace_seconds BETWEEN 0 AND 3600), -- see restore.rs
+    locks_sum        INTEGER NOT NULL,    -- over the rows of each table: 2^32 + checksum, modulo 2^64; see sqlite_sums.rs
+    accounts_sum     INTEGER NOT NULL,
+    tokens_sum       INTEGER NOT NULL,
+    checksum         INTEGER NOT NULL     -- CRC-32 of all but only
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0);
+INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 CREATE TABLE accounts (
     id           INTEGER PRIMARY KEY CHECK (id BETWEEN 0 AND 4294967295),
@@ -52,6 +58,7 @@ CREATE TABLE accounts (
     external_id  TEXT NOT NULL,
     created_at   TEXT NOT NULL,
     login        TEXT,                    -- what the user is called, where that is not external_id
+    checksum     INTEGER NOT NULL,        -- CRC-32 of the others
     UNIQUE (kind, external_id)
 ) STRICT;
 
@@ -61,7 +68,8 @@ CREATE TABLE locks (                      -- as of commit meta.trimmed_through, 
     lease_id     TEXT NOT NULL CHECK (length(lease_id) = 36),
     token        INTEGER NOT NULL CHECK (token BETWEEN 1 AND 9007199254740991),
     ttl_seconds  INTEGER NOT NULL CHECK (ttl_seconds BETWEEN 1 AND 3600),
-    metadata     TEXT CHECK (length(CAST(metadata AS BLOB)) <= 1024)
+    metadata     TEXT CHECK (length(CAST(metadata AS BLOB)) <= 1024),
+    checksum     INTEGER NOT NULL         -- CRC-32 of the others
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE journal (                    -- the commits after meta.trimmed_through count; others are dead
@@ -79,7 +87,8 @@ const TOKENS: &str = "
 CREATE TABLE tokens (
     hash     BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the token
     user_id  INTEGER NOT NULL REFERENCES accounts (id),
-    issued   INTEGER NOT NULL             -- a later token of the account has a higher number
+    issued   INTEGER NOT NULL,            -- a later token of the account has a higher number
+    checksum INTEGER NOT NULL             -- CRC-32 of the others
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_of_account ON tokens (user_id, issued);
 ";
@@ -91,6 +100,17 @@ ALTER TABLE meta ADD COLUMN
 ALTER TABLE accounts ADD COLUMN login TEXT;
 ALTER TABLE journal ADD COLUMN padding BLOB;
 ";
+
+/// What makes version 3 of version 2: columns that [`sqlite_sums::fill_in`] fills in.
+const TO_VERSION_3: &str = "
+ALTER TABLE locks ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN locks_sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN accounts_sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN tokens_sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+";
+const TOKENS_TO_VERSION_3: &str = "ALTER TABLE tokens ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;";
 
 /// What a file holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,7 +152,15 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
         Found::Nothing => create(&opened).map_err(|error| explain(path, "creating the tables", &error))?,
         Found::Version(version) => {
             refuse_what_is_not_whole(&opened, path, wal_bytes)?;
-            migrate(&opened, version).map_err(|error| explain(path, "bringing the tables up to date in", &error))?;
+            if version != SCHEMA_VERSION {
+                let file = path.display();
+                tracing::info!(
+                    "bringing {file} from schema version {version} to {SCHEMA_VERSION}: each row gets a checksum"
+                );
+                migrate(&opened, version)
+                    .map_err(|error| explain(path, "bringing the tables up to date in", &error))?;
+                tracing::info!("{file} is of schema version {SCHEMA_VERSION} now");
+            }
         }
     }
     sync_directory(path)?;
@@ -204,33 +232,45 @@ pub(super) fn close(connection: Connection, path: &Path) -> Result<(), JournalEr
         .map_err(|error| explain(path, "closing", &error))
 }
 
+/// How SQLite begins to say that tables or columns are not what a statement takes them for.
+const ABOUT_THE_TABLES: [&str; 2] = ["no such ", "duplicate column name"];
+
 /// SQLite's error as one line: what failed, on which file, what to do.
 pub(super) fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> JournalError {
     let file = path.display();
-    let damaged = || JournalError::Corrupt(format!("{doing} {file} failed ({error}): it is damaged: {REMEDY}"));
-    // The other errors say that a row is missing, or holds what it cannot.
-    let rusqlite::Error::SqliteFailure(code, _) = error else { return damaged() };
+    let said = error.to_string();
+    // It may quote the text of a table, which has many lines.
+    let said = said.split(char::is_control).next().unwrap_or_default();
+    let damaged = || JournalError::Corrupt(format!("{doing} {file} failed ({said}): it is damaged: {REMEDY}"));
+    let (code, message) = match error {
+        rusqlite::Error::SqliteFailure(code, message) => (code, message.as_deref().unwrap_or_default()),
+        rusqlite::Error::FromSqlConversionFailure(_, _, what) if what.is::<Wrong>() => {
+            return corrupt(what.to_string());
+        }
+        // The others say that a row is missing, or holds what it cannot.
+        _ => return damaged(),
+    };
     JournalError::Failed(match code.code {
         ErrorCode::DatabaseCorrupt => return damaged(),
-        // All statements are fixed: what one of them does not find, the tables no longer have.
-        ErrorCode::Unknown if code.extended_code == rusqlite::ffi::SQLITE_ERROR => return damaged(),
+        // All statements are fixed: what one of them does not find, or finds already, is not as it was made.
+        ErrorCode::Unknown if ABOUT_THE_TABLES.iter().any(|about| message.starts_with(about)) => return damaged(),
         ErrorCode::NotADatabase => {
             format!(
                 "{file} is no database: give the path of octostore's; if it was octostore's, it is damaged: {REMEDY}"
             )
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
-            format!("{file} is in use by another process ({error}): stop that one first")
+            format!("{file} is in use by another process ({said}): stop that one first")
         }
         ErrorCode::DiskFull => format!("{doing} {file} failed: the disk is full: free some space and start again"),
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
-            format!("{doing} {file} failed ({error}): octostore must be allowed to write to it and to its directory")
+            format!("{doing} {file} failed ({said}): octostore must be allowed to write to it and to its directory")
         }
         ErrorCode::SystemIoFailure => {
             let code = code.extended_code;
-            format!("{doing} {file} failed ({error}, code {code}): see the kernel's log about the disk")
+            format!("{doing} {file} failed ({said}, code {code}): see the kernel's log about the disk")
         }
-        _ => format!("{doing} {file} failed ({error})"),
+        _ => format!("{doing} {file} failed ({said})"),
     })
 }
 
@@ -291,6 +331,12 @@ fn identify(connection: &Connection, path: &Path) -> Result<Found, JournalError>
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        // Were it on, SQLite would keep notes of its own in the page of `meta`.
+        if number("PRAGMA auto_vacuum")? != 0 {
+            return Err(wrong(
+                "the header names a layout of pages (auto_vacuum) that octostore does not use".to_owned(),
+            ));
+        }
         Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, tables))
     };
     let ours = i64::from(APPLICATION_ID);
@@ -336,24 +382,23 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 
 /// All in one transaction, the header's numbers too: a file is empty or complete.
 fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;
-         {SCHEMA}
-         {TOKENS}
-         PRAGMA application_id = {APPLICATION_ID};
-         PRAGMA user_version = {SCHEMA_VERSION};
-         COMMIT;"
-    ))
+    connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {TOKENS} PRAGMA application_id = {APPLICATION_ID};"))?;
+    MetaRow::default().write(connection)?;
+    connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }
 
-/// Brings the tables of an earlier version up to date, in one transaction.
+/// Brings the tables of an earlier version up to date, in one transaction; the `-wal` file, as large as the database after it,
+/// begins anew.
 fn migrate(connection: &Connection, version: i32) -> rusqlite::Result<()> {
-    if version == SCHEMA_VERSION {
-        return Ok(());
-    }
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TO_VERSION_2} {TOKENS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-    ))
+    let changes = match version {
+        1 => [TO_VERSION_2, TOKENS, TO_VERSION_3],
+        _ => ["", TOKENS_TO_VERSION_3, TO_VERSION_3],
+    };
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {}", changes.concat()))?;
+    sqlite_sums::fill_in(connection)?;
+    connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))?;
+    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// See `wal_holds_more` in [`super::sqlite`]'s header. Missing pages are SQLite's to notice; a piece of one is not.
@@ -361,7 +406,7 @@ fn refuse_what_is_not_whole(connection: &Connection, path: &Path, wal_bytes: u64
     let file = path.display();
     let holds_more: bool = connection
         .query_row("SELECT wal_holds_more FROM meta", [], |row| row.get(0))
-        .map_err(|error| explain(path, "reading", &error))?;
+        .map_err(|error| explain(path, "reading meta in", &error))?;
     if wal_bytes > 0 {
         return Ok(());
     }

@@ -3,19 +3,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::super::backup::Copied;
 use super::super::contract::{LIMITS, Site, keeps_the_contract};
-use super::super::encode;
 use super::super::recovery::REMEDY;
+use super::super::{Row, encode, sqlite_sums};
 use super::*;
-use crate::lease::{Change, Record};
+use crate::fence::Fence;
+use crate::lease::{Change, LockName, Record, Ttl};
 use crate::scratch;
 
 #[path = "sqlite_damage_tests.rs"]
 mod damaged;
+#[path = "sqlite_flip_tests.rs"]
+mod damaged_bits;
 #[path = "sqlite_wal_tests.rs"]
 mod damaged_wal;
+#[path = "sqlite_upgrade_tests.rs"]
+mod upgraded;
 
 /// A directory for a database, empty at first, and gone after the test.
 struct Directory(PathBuf);
@@ -42,9 +48,21 @@ impl Directory {
 
     /// Lets `change` do to the closed database what no server would.
     fn with_sql(&self, change: &str) {
-        let connection = Connection::open(self.file()).unwrap();
-        connection.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {change}")).unwrap();
+        self.edited(change).close().unwrap();
+    }
+
+    /// The same, and gives the rows the checksums that they would have if a server had written them.
+    fn with_sql_and_sums(&self, change: &str) {
+        let connection = self.edited(change);
+        sqlite_sums::fill_in(&connection).unwrap();
         connection.close().unwrap();
+    }
+
+    fn edited(&self, change: &str) -> Connection {
+        let connection = Connection::open(self.file()).unwrap();
+        let pragmas = "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF";
+        connection.execute_batch(&format!("{pragmas}; {change}")).unwrap();
+        connection
     }
 }
 
@@ -80,22 +98,43 @@ fn append(journal: &mut SqliteJournal, number: u64) {
     journal.append(&Commit { number, mark: number, records: &records }).unwrap();
 }
 
-/// A database with the lock `z` in a row and three commits on `a`, one of them trimmed; closed.
+/// A database with the locks `y` and `z` in rows and three commits on `a`, one of them trimmed; two accounts, the second one
+/// with a token; closed.
 fn closed_database() -> Directory {
     let directory = Directory::new();
     let (mut journal, _) = opened(&directory.file());
     journal.accounts(&[("static", "ada")]).unwrap();
+    let bob = Account {
+        id: UserId(0),
+        public_id: Uuid::nil(),
+        kind: "github".into(),
+        external_id: "7".into(),
+        login: Some("bob".into()),
+    };
+    let token = TokenHash::from([7; 32]);
+    journal.change_account(&AccountChange { account: bob, is_new: true, added: Some(token), dropped: vec![] }).unwrap();
     (1..=3).for_each(|number| append(&mut journal, number));
     journal.fold(&[RowChange::Put(row("z", 1)), RowChange::Put(row("y", 1))], 3, 1).unwrap();
     journal.close().unwrap();
     directory
 }
 
+/// Where in the file the first page of a table, or an index, lies.
+fn root_of(directory: &Directory, table: &str) -> std::ops::Range<usize> {
+    let connection = Connection::open(directory.file()).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let page = connection.query_row(root, [table], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    connection.close().unwrap();
+    (page - 1) * PAGE_BYTES as usize..page * PAGE_BYTES as usize
+}
+
 fn why_not(path: &Path) -> String {
     let error = match SqliteJournal::open(path, LIMITS) {
         Err(error) => error,
         // As a start does.
-        Ok(mut journal) => journal.recover().and_then(|_| journal.accounts(&[])).unwrap_err(),
+        Ok(mut journal) => {
+            journal.recover().and_then(|_| journal.accounts(&[])).and_then(|_| journal.tokens()).unwrap_err()
+        }
     };
     let text = error.to_string();
     assert!(!text.contains('\n') && text.contains("octostore"), "{text}");
@@ -261,9 +300,9 @@ fn read_only_is_no_bar_to_root() {
 fn another_schema_version_is_refused_with_what_to_do() {
     let directory = closed_database();
     directory.with_sql("PRAGMA user_version = 7");
-    refused(&directory.file(), "schema version 7; this octostore knows version 2: use the newer octostore");
+    refused(&directory.file(), "schema version 7; this octostore knows version 3: use the newer octostore");
     directory.with_sql("PRAGMA user_version = 0");
-    refused(&directory.file(), "schema version 0; this octostore knows version 2: move its files away");
+    refused(&directory.file(), "schema version 0; this octostore knows version 3: move its files away");
 }
 
 #[test]
@@ -328,22 +367,6 @@ fn a_path_that_looks_like_sqlites_own_syntax_is_a_file() {
 }
 
 #[test]
-fn a_database_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
-    let directory = closed_database();
-    let before = opened(&directory.file()).1;
-    directory.with_sql(
-        "ALTER TABLE meta DROP COLUMN grace_seconds; ALTER TABLE accounts DROP COLUMN login; DROP TABLE tokens; ALTER TABLE journal DROP COLUMN padding;
-         PRAGMA user_version = 1",
-    );
-    let refused = SqliteJournal::inspect(&directory.file()).unwrap_err().to_string();
-    assert!(refused.contains("version 1") && refused.contains("start"), "{refused}");
-    for _ in 0..2 {
-        assert_eq!(opened(&directory.file()).1, before);
-    }
-    SqliteJournal::verify(&directory.file()).unwrap();
-}
-
-#[test]
 fn a_backup_goes_on_while_commits_do_and_holds_those_made_up_to_its_end() {
     let directory = Directory::new();
     let (mut journal, _) = opened(&directory.file());
@@ -359,7 +382,8 @@ fn a_backup_goes_on_while_commits_do_and_holds_those_made_up_to_its_end() {
         last += 1;
         append(&mut journal, last);
         if slices % 3 == 0 {
-            journal.fold(&[RowChange::Put(row(&format!("lock-{slices}"), 40_000))], 40_000, last).unwrap();
+            let rows = [row(&format!("lock-{slices}"), 40_000), row("a", last)].map(RowChange::Put);
+            journal.fold(&rows, 40_000, last).unwrap();
             journal.checkpoint().unwrap();
         }
         Ok(true)

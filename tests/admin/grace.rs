@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::commands::{stopped_with, succeed};
-use crate::common::tools::sqlite3;
+use crate::common::tools::{edit, sqlite3};
 use crate::common::{Driver, Options, Server, eventually};
 
 crate::both_drivers! {
@@ -50,7 +50,7 @@ fn a_restored_server_grants_nothing_for_an_hour_and_a_restart_begins_it_again(dr
 fn the_grace_runs_once_to_its_end_and_then_locks_are_granted_with_tokens_above_all_before() {
     let options = restored(Driver::Auto, &["a"], &[]);
     // An hour is long for a test. The server does not know how much was written there.
-    sqlite3(&options.database, "UPDATE meta SET grace_seconds = 2");
+    edit(&options.database, "UPDATE meta SET grace_seconds = 2");
     let mut server = Server::start(options);
     assert!(refused(&server, "a") <= 2);
     eventually("the grace is over", || server.user("alice").acquire("a", json!({})).status == 200);

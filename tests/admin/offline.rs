@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::commands::{command, dump, dumped_names, fail, files, run, stopped_with, succeed};
 use crate::common::options::text;
 use crate::common::process::Process;
-use crate::common::tools::{sqlite3, strace};
+use crate::common::tools::{edit, sqlite3, strace};
 use crate::common::{Driver, Home, Server};
 
 #[test]
@@ -148,10 +148,11 @@ fn a_restore_that_would_take_the_tokens_to_2_to_the_53_is_refused() {
     let server = stopped_with(&["a"]);
     let home = &server.options.home;
     succeed(home, &["backup", "copy.db"]);
-    sqlite3(&home.file("copy.db"), &format!("UPDATE meta SET mark = {}", (1u64 << 53) - (1 << 42) - 1));
+    edit(&home.file("copy.db"), &format!("UPDATE meta SET mark = {}", (1u64 << 53) - (1 << 42) - 1));
     fail(home, &["restore", "copy.db", "--database", "new.db"], 1, &["2^53"]);
     assert!(!home.file("new.db").exists() && !home.file("new.db.restoring").exists());
-    sqlite3(&home.file("copy.db"), &format!("UPDATE meta SET mark = {}", (1u64 << 53) - (1 << 42) - 2));
+    succeed(home, &["backup", "--force", "copy.db"]);
+    edit(&home.file("copy.db"), &format!("UPDATE meta SET mark = {}", (1u64 << 53) - (1 << 42) - 2));
     succeed(home, &["restore", "copy.db", "--database", "new.db"]);
 }
 
@@ -184,6 +185,19 @@ fn a_damaged_backup_is_not_restored() {
     fail(home, &["check", "copy.db"], 3, &["lease_id"]);
     fail(home, &["restore", "copy.db", "--database", "new.db"], 1, &["copy.db", "lease_id"]);
     assert!(!home.file("new.db").exists() && !home.file("new.db.restoring").exists());
+    // Values that can be, but are not those that were written.
+    for (change, row) in [
+        ("UPDATE locks SET token = token + 1 WHERE name = 'a'", "the row of lock 'a'"),
+        ("DELETE FROM locks WHERE name = 'a'", "the rows of locks"),
+        ("UPDATE accounts SET external_id = 'mallory' WHERE external_id = 'alice'", "the row of account"),
+        ("UPDATE meta SET mark = mark - 1", "the row of meta"),
+    ] {
+        fs::write(home.file("copy.db"), &whole).expect("write");
+        sqlite3(&home.file("copy.db"), change);
+        fail(home, &["check", "copy.db"], 3, &["copy.db", row, "octostore restore BACKUP"]);
+        fail(home, &["restore", "copy.db", "--database", "new.db"], 1, &["copy.db", row]);
+        assert!(!home.file("new.db").exists() && !home.file("new.db.restoring").exists());
+    }
 }
 
 #[test]

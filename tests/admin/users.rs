@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::commands::{fail, files, run, succeed};
 use crate::common::options::token_of;
-use crate::common::tools::sqlite3;
+use crate::common::tools::edit;
 use crate::common::{Driver, Home, Options, Server, User, eventually};
 
 crate::both_drivers! {
@@ -197,7 +197,7 @@ fn a_list_of_thousands_of_users_is_whole_while_locks_are_granted(driver: Driver)
     let mut server = Server::start(Options::new(driver).args(&["--max-locks-per-user", "1000000"]));
     let home = server.options.home.clone();
     assert!(server.terminate().success());
-    sqlite3(
+    edit(
         &server.options.database,
         &format!(
             "WITH RECURSIVE n (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < {USERS} + 1)

@@ -21,6 +21,13 @@ pub fn sqlite3(database: &Path, query: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Changes rows of a database that no server has open, so that the next start, or a restore, takes them for its own: they get their
+/// checksums there.
+#[track_caller]
+pub fn edit(database: &Path, change: &str) {
+    sqlite3(database, &format!("BEGIN; {} {change}; COMMIT", include_str!("version_2.sql")));
+}
+
 /// What a command that a person would paste into a shell prints.
 #[track_caller]
 pub fn shell(command: &str) -> String {

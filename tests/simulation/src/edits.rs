@@ -14,13 +14,16 @@ pub struct Edit {
 }
 
 /// The edits of every copy.
-pub const FOR_SIMULATION: [Edit; 28] = [
+pub const FOR_SIMULATION: [Edit; 31] = [
     Edit { file: "journal/mod.rs", find: "mod sqlite;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_accounts;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_backup;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "mod sqlite_locks;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "mod sqlite_meta;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_offline;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_padding;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_schema;\n", replace: "" },
+    Edit { file: "journal/mod.rs", find: "mod sqlite_sums;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_wal;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "mod sqlite_files;\n", replace: "" },
     Edit { file: "journal/mod.rs", find: "pub use sqlite::SqliteJournal;\n", replace: "" },
