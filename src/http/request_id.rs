@@ -43,8 +43,12 @@ impl RequestId {
     /// The id's text: always 24 ASCII digits.
     pub fn to_hex(self) -> [u8; DIGITS] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let all = u128::from(self.process) << 64 | u128::from(self.count);
-        std::array::from_fn(|i| HEX[(all >> (4 * (DIGITS - 1 - i))) as usize & 0xf])
+        let bytes = self.process.to_be_bytes().into_iter().chain(self.count.to_be_bytes());
+        let mut digits = [0; DIGITS];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]];
+        }
+        digits
     }
 }
 
