@@ -211,7 +211,7 @@ impl Hub {
                 Control::Drain => self.draining.set(true),
                 Control::Account(news) => {
                     if let Some(reader) = self.news.add(news) {
-                        self.turn.wake(&reader);
+                        self.turn.wake(reader);
                     }
                 }
             }
@@ -259,7 +259,7 @@ impl Hub {
     fn deliver(&self, parcel: &Parcel, answered: Answered) {
         parcel.answer.set(Some(answered));
         if let Some(waiter) = parcel.waiter.take() {
-            self.turn.wake(&waiter);
+            self.turn.wake(waiter);
         }
     }
 

@@ -61,9 +61,9 @@ impl Turn {
     }
 
     /// Wakes a task, which then runs before the worker sleeps.
-    pub fn wake(&self, waiter: &Waker) {
+    pub fn wake(&self, waiter: Waker) {
         self.woke.set(true);
-        waiter.wake_by_ref();
+        waiter.wake();
     }
 }
 

@@ -34,18 +34,13 @@ impl Waiters {
     }
 
     /// Gives those to `wake` who need wait no longer: all of them, if the journal has failed.
-    pub fn release(&self, intake: &Intake, wake: impl Fn(&Waker)) {
+    pub fn release(&self, intake: &Intake, wake: impl Fn(Waker)) {
         let failed = intake.has_failed();
         for (owner, held) in self.0.borrow_mut().iter_mut().enumerate() {
             let durable = intake.watermark(owner).durable();
             if failed || (durable != held.seen && !held.waiters.is_empty()) {
-                held.waiters.retain(|(rests_on, waiter)| {
-                    let ready = failed || *rests_on <= durable;
-                    if ready {
-                        wake(waiter);
-                    }
-                    !ready
-                });
+                let ready = held.waiters.extract_if(.., |(rests_on, _)| failed || *rests_on <= durable);
+                ready.for_each(|(_, waiter)| wake(waiter));
             }
             held.seen = durable;
         }

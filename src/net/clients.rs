@@ -36,6 +36,7 @@ struct Slot {
     deadline_ns: u64,
     fd: RawFd,
     doing: Doing,
+    /// The connection's task. It stays the same from read to read, so it is kept.
     reader: Option<Waker>,
 }
 
@@ -119,8 +120,8 @@ impl Clients {
             }
             if in_sending {
                 slot.doing = Doing::Late;
-                if let Some(reader) = slot.reader.take() {
-                    reader.wake();
+                if let Some(reader) = &slot.reader {
+                    reader.wake_by_ref();
                 }
             } else {
                 // A reset instead of an orderly end: else the kernel would go on offering what nobody takes.
@@ -203,16 +204,15 @@ impl Registered {
         let slot = &mut self.clients.table.borrow_mut().slots[self.slot];
         slot.doing = doing;
         slot.deadline_ns = deadline_ns;
-        if !matches!(doing, Doing::Reading | Doing::Lingering) {
-            slot.reader = None;
-        }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         self.set(Doing::Nothing, u64::MAX);
-        self.clients.table.borrow_mut().free.push(self.slot as u32);
+        let mut table = self.clients.table.borrow_mut();
+        table.slots[self.slot].reader = None;
+        table.free.push(self.slot as u32);
     }
 }
 
