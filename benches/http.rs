@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use octostore::http::{Head, RequestIds, Step, http_date, parse, respond};
+use octostore::http::{Date, Head, JSON, RequestIds, Step, parse, respond};
 
 const GET: &[u8] = b"GET /locks/job-42.nightly HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n\
     Authorization: Bearer 0123456789abcdefghijklmnopqrstuvwxyzABCDEFG\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
@@ -40,7 +40,7 @@ fn parsing(c: &mut Criterion) {
 
 fn encoding(c: &mut Criterion) {
     let mut ids = RequestIds::new(0x5eed, 0);
-    let date = http_date(1_795_416_000);
+    let date = Date::at(1_795_416_000);
     let mut out = Vec::with_capacity(4096);
     c.bench_function("encode 200", |b| {
         b.iter(|| {
@@ -48,9 +48,9 @@ fn encoding(c: &mut Criterion) {
             let request_id = ids.mint();
             let head = Head {
                 status: 200,
-                content_type: "application/json",
+                content_type: JSON,
                 request_id,
-                date: &date,
+                date,
                 keep_alive: true,
                 extra: black_box(&[]),
             };

@@ -15,7 +15,7 @@ use octostore::api::{self, Call, View};
 use octostore::auth::{Credential, Principals, hash_of};
 use octostore::clock;
 use octostore::fence::Fence;
-use octostore::http::{self, Head, RequestIds, Step, http_date};
+use octostore::http::{self, Date, Head, RequestIds, Step};
 use octostore::hub::Hub;
 use octostore::journal::{Disk, Intake, Journal, Limits, MemoryJournal, Writer};
 use octostore::lease::Command;
@@ -36,7 +36,7 @@ struct Rig {
     writer: Writer<MemoryJournal>,
     principals: Principals,
     ids: RequestIds,
-    date: String,
+    date: Date,
     body: Vec<u8>,
     out: Vec<u8>,
     rounds: u32,
@@ -57,7 +57,7 @@ impl Rig {
         let (fence, quota) = (Arc::new(Fence::above(0)), Arc::new(Quota::new(1, u32::MAX)));
         let hub = Hub::new(0, Shard::new(clock::now_ns(), Vec::new(), fence, quota), mesh, intake);
         hub.end_turn(&mut Context::from_waker(Waker::noop()));
-        let (ids, date) = (RequestIds::new(0x5eed, 0), http_date(1_795_416_000).to_string());
+        let (ids, date) = (RequestIds::new(0x5eed, 0), Date::at(1_795_416_000));
         Rig { hub, writer, principals, ids, date, body: Vec::new(), out: Vec::with_capacity(1 << 16), rounds: 0 }
     }
 
@@ -87,9 +87,9 @@ impl Rig {
             let answer = locks::answer(&mut self.body, &asked, &reply.outcome, &view).expect("success");
             let head = Head {
                 status: answer.status,
-                content_type: "application/json",
+                content_type: http::JSON,
                 request_id: self.ids.mint(),
-                date: &self.date,
+                date: self.date,
                 keep_alive: true,
                 extra: &[],
             };

@@ -13,7 +13,7 @@ use crate::api::metrics::Access;
 use crate::auth::{Failures, Principals, SignIn};
 use crate::clock;
 use crate::config::Timeouts;
-use crate::http::{Request, RequestId, RequestIds, http_date};
+use crate::http::{Date, Request, RequestId, RequestIds};
 use crate::hub::Hub;
 use crate::mesh::AccountNews;
 use crate::metrics::{Registry, WorkerMetrics};
@@ -72,7 +72,7 @@ pub struct Front {
     sign_ins: Arc<Failures>,
     trusted_proxies: Arc<[IpAddr]>,
     ids: RefCell<RequestIds>,
-    date: RefCell<Rc<str>>,
+    date: Cell<Date>,
     /// The wall clock less the clock of the deadlines, wrapping; a few milliseconds old.
     wall_offset_ns: Cell<u64>,
     now_ns: Cell<u64>,
@@ -116,7 +116,7 @@ impl Front {
             writing: Cell::new(0),
             principals: RefCell::new(principals),
             ids: RefCell::new(ids),
-            date: RefCell::new(Rc::from("")),
+            date: Cell::new(Date::at(0)),
             wall_offset_ns: Cell::new(0),
             now_ns: Cell::new(0),
             about_now: Cell::default(),
@@ -136,7 +136,7 @@ impl Front {
         self.wall_offset_ns.set(wall_ns.wrapping_sub(now_ns));
         let wall_s = wall_ns / 1_000_000_000;
         if self.date_s.replace(wall_s) != wall_s {
-            self.date.replace(http_date(wall_s).into());
+            self.date.set(Date::at(wall_s));
         }
     }
 
@@ -230,9 +230,9 @@ impl Front {
         self.ids.borrow_mut().mint()
     }
 
-    /// The Date header's value.
-    pub fn date(&self) -> Rc<str> {
-        self.date.borrow().clone()
+    /// The Date header of this second.
+    pub fn date(&self) -> Date {
+        self.date.get()
     }
 
     /// What a healthy server says.

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use octostore::http::{Head, Inbound, Next, RequestIds, http_date, respond};
+use octostore::http::{Date, Head, Inbound, JSON, Next, RequestIds, respond};
 
 struct Counting;
 
@@ -47,7 +47,7 @@ fn the_allocator_counts() {
 #[test]
 fn a_request_is_read_and_answered_without_an_allocation() {
     let mut ids = RequestIds::new(1, 1);
-    let date = http_date(1_795_416_000);
+    let date = Date::at(1_795_416_000);
     let mut inbound = Inbound::new();
     let mut out = Vec::with_capacity(64 * 1024);
     let mut serve = |bytes: &[u8]| {
@@ -62,9 +62,9 @@ fn a_request_is_read_and_answered_without_an_allocation() {
                     let extra = [("Retry-After", "1")];
                     let head = Head {
                         status: 200,
-                        content_type: "application/json",
+                        content_type: JSON,
                         request_id: ids.mint(),
-                        date: &date,
+                        date,
                         keep_alive: request.keep_alive,
                         extra: &extra,
                     };

@@ -12,17 +12,34 @@ use super::request_id::RequestId;
 /// What a client that sent `Expect: 100-continue` waits for.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// What most bodies are.
+pub const JSON: &str = "application/json";
+
+/// A second's Date header, ready to be copied: `Date: Mon, 23 Nov 2026 06:40:00 GMT` and its line end (RFC 9110, 5.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date([u8; "Date: Mon, 23 Nov 2026 06:40:00 GMT\r\n".len()]);
+
+impl Date {
+    /// The date `unix_s` seconds after 1970. It stops at the end of the year 9999. Slow: call it once a second.
+    pub fn at(unix_s: u64) -> Date {
+        let seconds = i64::try_from(unix_s).unwrap_or(i64::MAX);
+        let at = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+        let line = at.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
+        Date(line.as_bytes().try_into().expect("all dates from 1970 to 9999 are as long"))
+    }
+}
+
 /// An answer without its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// The status: 200 to 599.
     pub status: u16,
-    /// What the body is: `application/json` for most.
+    /// What the body is: [`JSON`] for most.
     pub content_type: &'static str,
     /// The request's id.
     pub request_id: RequestId,
-    /// Now, as [`http_date`] writes it; the caller keeps it for a second.
-    pub date: &'a str,
+    /// Now; the caller keeps it for a second.
+    pub date: Date,
     /// Whether the connection stays open after it. If not, it says `Connection: close`.
     pub keep_alive: bool,
     /// Further headers: Retry-After, Allow, WWW-Authenticate, Location, Set-Cookie, …
@@ -36,7 +53,7 @@ pub struct Head<'a> {
 /// If a header would split the response, the status is none of a final answer, or a 204 or 304 has a body.
 pub fn respond(out: &mut Vec<u8>, head: &Head<'_>, body: &[u8], head_only: bool) {
     // The fixed parts are shorter than this, so one reservation is enough.
-    out.reserve(FIXED_BYTES + head.content_type.len() + head.date.len() + extra_bytes(head.extra) + body.len());
+    out.reserve(FIXED_BYTES + head.content_type.len() + extra_bytes(head.extra) + body.len());
     respond_head(out, head, body.len());
     if !head_only {
         out.extend_from_slice(body);
@@ -52,12 +69,15 @@ pub fn respond_head(out: &mut Vec<u8>, head: &Head<'_>, body_bytes: usize) {
     if matches!(head.status, 204 | 304) {
         assert!(body_bytes == 0, "a {} has no body", head.status);
     } else {
-        field(out, "Content-Type", head.content_type);
+        match head.content_type {
+            JSON => out.extend_from_slice(b"Content-Type: application/json\r\n"),
+            other => field(out, "Content-Type", other),
+        }
         out.extend_from_slice(b"Content-Length: ");
         decimal(out, body_bytes);
         out.extend_from_slice(b"\r\n");
     }
-    field(out, "Date", head.date);
+    out.extend_from_slice(&head.date.0);
     out.extend_from_slice(b"X-Request-Id: ");
     out.extend_from_slice(&head.request_id.to_hex());
     out.extend_from_slice(b"\r\n");
@@ -67,16 +87,8 @@ pub fn respond_head(out: &mut Vec<u8>, head: &Head<'_>, body_bytes: usize) {
     out.extend_from_slice(if head.keep_alive { b"\r\n" } else { b"Connection: close\r\n\r\n" });
 }
 
-/// The date `unix_s` seconds after 1970 as headers have it: `Mon, 23 Nov 2026 06:40:00 GMT` (RFC 9110, 5.6.7).
-/// It stops at the end of the year 9999. Allocates: call it once a second.
-pub fn http_date(unix_s: u64) -> String {
-    let seconds = i64::try_from(unix_s).unwrap_or(i64::MAX);
-    let at = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// More than the status line, the headers' names and their fixed values take.
-const FIXED_BYTES: usize = 192;
+/// More than the status line, the headers' names, their fixed values and the date take.
+const FIXED_BYTES: usize = 224;
 
 fn extra_bytes(extra: &[(&str, &str)]) -> usize {
     extra.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum()

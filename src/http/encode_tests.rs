@@ -3,11 +3,9 @@
 use super::super::RequestIds;
 use super::*;
 
-const DATE: &str = "Mon, 23 Nov 2026 06:40:00 GMT";
-
 fn head(status: u16) -> Head<'static> {
     let request_id = RequestIds::new(0xfeed_beef, 1).mint();
-    Head { status, content_type: "application/json", request_id, date: DATE, keep_alive: true, extra: &[] }
+    Head { status, content_type: JSON, request_id, date: Date::at(1_795_416_000), keep_alive: true, extra: &[] }
 }
 
 fn written(head: &Head<'_>, body: &str, head_only: bool) -> String {
@@ -84,7 +82,7 @@ fn one_reservation_is_enough_for_every_status() {
     for status in 200..600 {
         let body = if matches!(status, 204 | 304) { "" } else { "{}" };
         let head = Head { keep_alive: false, ..head(status) };
-        let fixed = written(&head, body, false).len() - head.content_type.len() - DATE.len() - body.len();
+        let fixed = written(&head, body, false).len() - head.content_type.len() - body.len();
         assert!(fixed <= FIXED_BYTES, "{status}: {fixed}");
     }
 }
@@ -138,9 +136,19 @@ fn an_interim_status_is_no_answer() {
 
 #[test]
 fn dates_are_what_the_standard_shows() {
-    assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
-    assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
-    assert_eq!(http_date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
-    assert_eq!(http_date(1_795_416_000), "Mon, 23 Nov 2026 06:40:00 GMT");
-    assert_eq!(http_date(u64::MAX).len(), DATE.len());
+    for (unix_s, date) in [
+        (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+        (1_795_416_000, "Mon, 23 Nov 2026 06:40:00 GMT"),
+    ] {
+        assert_eq!(str::from_utf8(&Date::at(unix_s).0), Ok(&*format!("Date: {date}\r\n")));
+    }
+    assert!(Date::at(u64::MAX).0.starts_with(b"Date: Fri, 31 Dec 9999 "));
+}
+
+#[test]
+fn another_type_of_body_is_named_as_it_is() {
+    let answer = written(&Head { content_type: "text/plain", ..head(200) }, "", false);
+    assert!(answer.contains("\r\nContent-Type: text/plain\r\n"), "{answer}");
 }

@@ -216,9 +216,9 @@ impl Flight {
         front.watch.metrics.answered(self.route, status);
         let head = Head {
             status,
-            content_type: "application/json",
+            content_type: http::JSON,
             request_id: self.request_id,
-            date: &front.date(),
+            date: front.date(),
             keep_alive: self.keep_alive,
             extra: extra.as_slice(),
         };
@@ -240,7 +240,7 @@ impl Flight {
             status,
             content_type: more.content_type,
             request_id: self.request_id,
-            date: &front.date(),
+            date: front.date(),
             keep_alive: self.keep_alive,
             extra: &extra,
         };

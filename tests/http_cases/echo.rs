@@ -4,7 +4,7 @@
 //! requests. The unit tests, the fuzz target and the replay of its corpus all use this one.
 
 use super::http::limits::{BURST_BYTES, MAX_BODY_BYTES, MAX_REQUEST_BYTES};
-use super::http::{CONTINUE, Head, Inbound, Next, Request, RequestIds, respond};
+use super::http::{CONTINUE, Date, Head, Inbound, Next, Request, RequestIds, respond};
 
 /// What went out over a connection.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Talk {
                     return;
                 }
             };
-            let date = "Mon, 23 Nov 2026 06:40:00 GMT";
+            let date = Date::at(1_795_416_000);
             let request_id = ids.mint();
             let head = Head { status, content_type: "text/plain", request_id, date, keep_alive, extra: &[] };
             respond(&mut self.answers, &head, &body, head_only);
