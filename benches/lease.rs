@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use octostore::fence::{Fence, FencingToken};
-use octostore::lease::{Change, Command, LockTable, Op, Ports, Scan, Seq, Ttl, UserId};
+use octostore::lease::{Change, Command, LockName, LockTable, Op, Ports, Scan, Seq, Ttl, UserId};
 use uuid::Uuid;
 
 /// Ports that cost next to nothing.
@@ -33,12 +33,16 @@ impl Ports for Ledger {
     }
 }
 
+fn name(text: &str) -> LockName {
+    LockName::new(text).expect("a lock name")
+}
+
 fn operations(c: &mut Criterion) {
     let mut group = c.benchmark_group("lease");
     for held in [1_000u32, 100_000, 10_000_000] {
         let mut ledger = Ledger { fence: Fence::above(0), seq: 0 };
         let mut table = LockTable::new(0);
-        let names: Vec<String> = (0..held).map(|n| format!("bench-lock-{n:012}")).collect();
+        let names: Vec<LockName> = (0..held).map(|n| name(&format!("bench-lock-{n:012}"))).collect();
         let lease_id = Uuid::from_u128(1);
         let acquire = Op::Acquire { lease_id, ttl: Ttl::DEFAULT, metadata: None };
         let user = UserId(0);
@@ -49,7 +53,7 @@ fn operations(c: &mut Criterion) {
         let mut at = 0;
         let mut next = || {
             at = (at + 7919) % names.len();
-            names[at].as_str()
+            &names[at]
         };
         group.bench_function(BenchmarkId::new("renew", held), |b| {
             b.iter(|| {
@@ -73,7 +77,7 @@ fn operations(c: &mut Criterion) {
             let mut n = 0u64;
             b.iter(|| {
                 n += 1;
-                let name = format!("new-{n}");
+                let name = name(&format!("new-{n}"));
                 table.apply(1, &Command { user, name: &name, op: acquire }, &mut ledger);
                 table.apply(1, &Command { user, name: &name, op: Op::Release { lease_id } }, &mut ledger);
                 table.forget(ledger.seq, usize::MAX);
@@ -91,7 +95,7 @@ fn lists(c: &mut Criterion) {
         let mut table = LockTable::new(0);
         let op = Op::Acquire { lease_id: Uuid::from_u128(1), ttl: Ttl::DEFAULT, metadata: None };
         for n in 0..held {
-            let name = format!("bench-lock-{:012}", n.wrapping_mul(2_654_435_761));
+            let name = name(&format!("bench-lock-{:012}", n.wrapping_mul(2_654_435_761)));
             table.apply(0, &Command { user: UserId(0), name: &name, op }, &mut ledger);
         }
         group.bench_function(BenchmarkId::new("a page", held), |b| {
@@ -114,7 +118,7 @@ fn sweeps(c: &mut Criterion) {
     group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(A_TURN as u64));
     for due in [A_TURN, 100_000, 1_000_000] {
-        let names: Vec<String> = (0..due).map(|n| format!("bench-lock-{n:012}")).collect();
+        let names: Vec<LockName> = (0..due).map(|n| name(&format!("bench-lock-{n:012}"))).collect();
         // The shortest TTL, so that hardly any of the time is the wheel's way to them.
         let ttl = Ttl::from_seconds(1).expect("a TTL");
         let op = Op::Acquire { lease_id: Uuid::from_u128(1), ttl, metadata: None };

@@ -273,8 +273,7 @@ impl Source for Mesh {
 impl What {
     /// An operation, packed for the way.
     pub fn lock(command: &Command<'_>) -> What {
-        let name = LockName::new(command.name).expect("commands carry checked names");
-        What::Lock { name, op: command.op.map(|metadata| Box::from(*metadata)) }
+        What::Lock { name: command.name.clone(), op: command.op.map(|metadata| Box::from(*metadata)) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::{self, ApiError};
 use super::route::Verb;
 use super::wire::{LockFields, Member};
 use super::{Answer, View};
-use crate::lease::{Denied, MAX_METADATA_BYTES, Op, Outcome, Ttl, UserId};
+use crate::lease::{Denied, LockName, MAX_METADATA_BYTES, Op, Outcome, Ttl, UserId};
 
 /// What an answer must know of its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +21,19 @@ pub enum Asked {
     /// To renew.
     Renew,
     /// To release.
-    Release(Box<str>),
+    Release(LockName),
     /// For the status.
-    Status(Box<str>),
+    Status(LockName),
 }
 
 impl Asked {
     /// What an operation on the lock `name` asks.
-    pub fn of<M>(op: &Op<M>, name: &str) -> Asked {
+    pub fn of<M>(op: &Op<M>, name: &LockName) -> Asked {
         match op {
             Op::Acquire { .. } => Asked::Acquire,
             Op::Renew { .. } => Asked::Renew,
-            Op::Release { .. } => Asked::Release(name.into()),
-            Op::Status => Asked::Status(name.into()),
+            Op::Release { .. } => Asked::Release(name.clone()),
+            Op::Status => Asked::Status(name.clone()),
         }
     }
 }

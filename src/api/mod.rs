@@ -33,8 +33,8 @@ pub enum Call<'a> {
     Lock {
         /// Who asks.
         user: UserId,
-        /// The lock's name: valid.
-        name: Cow<'a, str>,
+        /// The lock.
+        name: LockName,
         /// The operation.
         op: Op<Cow<'a, str>>,
     },
@@ -131,7 +131,7 @@ pub fn understand<'a>(request: &Request<'a>, principals: &Principals) -> Result<
             let user = authenticate(request, principals)?.1.user;
             let fields = wire::LockFields::parse(verb, request.body)?;
             let name = route::percent_decoded(name).ok_or_else(error::bad_percent_encoding)?;
-            LockName::check(name.as_bytes()).map_err(error::invalid_name)?;
+            let name = LockName::new(&name).map_err(error::invalid_name)?;
             Ok(Call::Lock { user, name, op: locks::op(verb, fields)? })
         }
     }

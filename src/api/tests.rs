@@ -147,13 +147,13 @@ fn answers_have_the_members_of_the_contract_and_no_others() {
     assert_eq!(written(&locks::Asked::Acquire, &held), (refused, members));
     let members = json!({"name": "a", "status": "held", "holder_id": holder_id, "fencing_token": 5,
         "expires_at": at, "metadata": "\"\n"});
-    assert_eq!(written(&locks::Asked::Status("a".into()), &held), (ok.clone(), members));
+    assert_eq!(written(&locks::Asked::Status(name("a")), &held), (ok.clone(), members));
 
     let members = json!({"name": "a", "status": "free", "holder_id": null, "fencing_token": null,
         "expires_at": null, "metadata": null});
-    assert_eq!(written(&locks::Asked::Status("a".into()), &Outcome::Free), (ok.clone(), members));
+    assert_eq!(written(&locks::Asked::Status(name("a")), &Outcome::Free), (ok.clone(), members));
     let members = json!({"status": "released", "name": "a", "lease_id": id});
-    assert_eq!(written(&locks::Asked::Release("a".into()), &Outcome::Released { lease_id }), (ok, members));
+    assert_eq!(written(&locks::Asked::Release(name("a")), &Outcome::Released { lease_id }), (ok, members));
 }
 
 #[test]
@@ -172,10 +172,14 @@ fn denials_are_errors_with_their_codes() {
     }
 }
 
+fn name(text: &str) -> LockName {
+    LockName::new(text).unwrap()
+}
+
 #[test]
 fn the_cores_pages_are_merged_by_name_and_a_cursor_leads_on() {
-    let row = |name: &str| Listed {
-        name: LockName::new(name).unwrap(),
+    let row = |text: &str| Listed {
+        name: name(text),
         lease_id: Uuid::nil(),
         token: Fence::recovered(1).unwrap(),
         deadline_ns: 10_000_000_000,

@@ -144,7 +144,7 @@ fn dates_are_what_the_standard_shows() {
     ] {
         assert_eq!(str::from_utf8(&Date::at(unix_s).0), Ok(&*format!("Date: {date}\r\n")));
     }
-    assert!(Date::at(u64::MAX).0.starts_with(b"Date: Fri, 31 Dec 9999 "));
+    assert_eq!(Date::at(u64::MAX).0[..23], *b"Date: Thu, 30 Dec 9999 ");
 }
 
 #[test]

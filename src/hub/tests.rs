@@ -8,7 +8,7 @@ use super::lists::SCAN_PER_TURN;
 use super::*;
 use crate::fence::Fence;
 use crate::journal::{Call, Disk, Effect, Journal, Limits, MemoryJournal, Writer};
-use crate::lease::{Op, Outcome, Ttl};
+use crate::lease::{LockName, Op, Outcome, Ttl};
 use crate::mesh::ASKS;
 use crate::metrics::JournalMetrics;
 use crate::quota::Quota;
@@ -46,7 +46,12 @@ impl Rig {
     }
 
     fn send(&self, core: usize, name: &str, op: Op<&str>) -> Pending {
-        self.hubs[core].send(clock::now_ns(), &Command { user: UserId(0), name, op })
+        self.send_at(clock::now_ns(), core, name, op)
+    }
+
+    fn send_at(&self, now_ns: u64, core: usize, name: &str, op: Op<&str>) -> Pending {
+        let name = LockName::new(name).unwrap();
+        self.hubs[core].send(now_ns, &Command { user: UserId(0), name: &name, op })
     }
 
     fn acquire(&self, core: usize, name: &str) -> Pending {
@@ -250,7 +255,7 @@ fn rule_10_while_the_disk_hangs_leases_that_run_out_keep_no_core_busy() {
     let op = || Op::Acquire { lease_id: Uuid::new_v4(), ttl: Ttl::from_seconds(1).unwrap(), metadata: None };
     let names: Vec<String> = (0..).map(|n| format!("job-{n}")).take(200_000).collect();
     for name in &names {
-        let mut sent = rig.hubs[0].send(long_ago, &Command { user: UserId(0), name, op: op() });
+        let mut sent = rig.send_at(long_ago, 0, name, op());
         if rig.outcome(0, &mut sent).is_some() {
             break; // refused: lane and batch are full
         }
@@ -313,7 +318,7 @@ fn what_runs_out_is_swept_at_the_end_of_a_turn() {
     let op = Op::Acquire { lease_id: Uuid::new_v4(), ttl, metadata: None };
     // A now of two seconds ago stands for two seconds of waiting.
     let long_ago = clock::now_ns() - 2_000_000_000;
-    drop(rig.hubs[0].send(long_ago, &Command { user: UserId(0), name: "job", op }));
+    drop(rig.send_at(long_ago, 0, "job", op));
     assert_eq!(rig.hubs[0].shard.borrow().held(), 1);
     rig.hubs[0].sweep_soon();
     rig.end_turn(0);

@@ -41,13 +41,13 @@ impl Ttl {
     }
 }
 
-/// One request about one lock. Names in it have been checked.
+/// One request about one lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Command<'a> {
     /// Who asks.
     pub user: UserId,
-    /// A valid lock name.
-    pub name: &'a str,
+    /// The lock.
+    pub name: &'a LockName,
     /// What for.
     pub op: Op<&'a str>,
 }

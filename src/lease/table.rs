@@ -93,7 +93,7 @@ impl LockTable {
 
     /// Applies one command. `now_ns` must have been read after the command arrived: a deadline may rest on it.
     pub fn apply(&mut self, now_ns: u64, command: &Command<'_>, ports: &mut impl Ports) -> Reply {
-        let hash = self.hasher.hash_one(command.name);
+        let hash = self.hasher.hash_one(&**command.name);
         let slot = self.find(hash, command.name);
         if let Some(slot) = slot
             && self.lease(slot).is_some_and(|lease| lease.deadline_ns <= now_ns)
@@ -135,7 +135,8 @@ impl LockTable {
     pub fn recover(&mut self, now_ns: u64, record: &Record<'_>) {
         let hash = self.hasher.hash_one(record.name);
         assert!(self.find(hash, record.name).is_none(), "{} was recovered twice", record.name);
-        let slot = self.place(hash, record.name);
+        let name = LockName::new(record.name).expect("a record has a checked name");
+        let slot = self.place(hash, name);
         let lease = Lease {
             id: record.lease_id,
             token: record.token,
@@ -246,7 +247,7 @@ impl LockTable {
         };
         let record = Record { name: command.name, user, lease_id, token, ttl, metadata };
         let changed = ports.record(Change::Granted(record));
-        let slot = free.unwrap_or_else(|| self.place(hash, command.name));
+        let slot = free.unwrap_or_else(|| self.place(hash, command.name.clone()));
         let lease = Lease {
             id: lease_id,
             token,
@@ -330,8 +331,7 @@ impl LockTable {
     }
 
     /// A slot for a name that has none.
-    fn place(&mut self, hash: u64, name: &str) -> u32 {
-        let name = LockName::new(name).expect("commands carry checked names");
+    fn place(&mut self, hash: u64, name: LockName) -> u32 {
         let known = Slot::Known { name, changed: 0, lease: None };
         let slot = match self.vacant.pop() {
             Some(slot) => {

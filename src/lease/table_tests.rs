@@ -88,7 +88,8 @@ impl Bench {
     }
 
     fn apply(&mut self, user: u32, name: &str, op: Op<&str>) -> Reply {
-        self.table.apply(self.now, &Command { user: UserId(user), name, op }, &mut self.book)
+        let name = LockName::new(name).unwrap();
+        self.table.apply(self.now, &Command { user: UserId(user), name: &name, op }, &mut self.book)
     }
 
     fn after(&mut self, ns: u64) -> &mut Bench {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::clock;
 use crate::hub::{Hub, Pending, Probe, Unavailable};
-use crate::lease::Command;
+use crate::lease::{Command, LockName};
 use crate::mesh::{Answered, Query};
 use crate::shard::Page;
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -81,7 +81,8 @@ impl Conn {
             let stage = match &request.wanted {
                 Wanted::Lock(name, op) => {
                     let op = op.map(|note| &**note);
-                    Stage::Lock(hub.send(now_ns, &Command { user: request.user, name: &oracle.names[*name], op }))
+                    let name = LockName::new(&oracle.names[*name]).expect("a lock name");
+                    Stage::Lock(hub.send(now_ns, &Command { user: request.user, name: &name, op }))
                 }
                 Wanted::List => Stage::List(None),
                 Wanted::Health => Stage::Health(None),
