@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Answer;
-use super::locks::write;
+use super::json::write;
 
 /// What a healthy server says of itself.
 #[derive(Clone, Copy, Debug, Serialize)]

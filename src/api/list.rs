@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::error::{self, ApiError};
-use super::locks::{ExpiresAt, Id, write};
+use super::json::{Id, Time, write};
 use super::route::percent_decoded;
 use super::{Answer, View};
 use crate::lease::Listed;
@@ -32,7 +32,7 @@ struct Row<'a> {
     name: &'a str,
     lease_id: Id,
     fencing_token: u64,
-    expires_at: ExpiresAt,
+    expires_at: Time,
     metadata: Option<&'a str>,
 }
 

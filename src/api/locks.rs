@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
-use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::error::{self, ApiError};
+use super::json::{Object, Time};
 use super::route::Verb;
 use super::wire::{LockFields, Member};
 use super::{Answer, View};
@@ -64,31 +62,25 @@ pub(super) fn op<'a>(verb: Verb, fields: LockFields<'a>) -> Result<Op<Cow<'a, st
 /// The outcome is a refusal, to be answered as an error.
 pub fn answer(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<'_>) -> Result<Answer, ApiError> {
     match outcome {
-        Outcome::Acquired { lease_id, token, deadline_ns, ttl, metadata } => write(
-            body,
-            &Acquired {
-                status: "acquired",
-                lease_id: Id(*lease_id),
-                fencing_token: token.get(),
-                expires_at: view.expires_at(*deadline_ns),
-                metadata: metadata.as_deref(),
-                ttl_seconds: ttl.seconds(),
-            },
-        ),
+        Outcome::Acquired { lease_id, token, deadline_ns, ttl, metadata } => Object::begin(body)
+            .word("status", "acquired")
+            .id("lease_id", *lease_id)
+            .number("fencing_token", token.get())
+            .time("expires_at", view.expires_at(*deadline_ns))
+            .note("metadata", metadata.as_deref())
+            .number("ttl_seconds", ttl.seconds().into())
+            .end(),
         Outcome::Held { .. } | Outcome::Free => return Ok(who_holds(body, asked, outcome, view)),
-        Outcome::Renewed { lease_id, token, deadline_ns, ttl } => write(
-            body,
-            &Renewed {
-                status: "renewed",
-                lease_id: Id(*lease_id),
-                fencing_token: token.get(),
-                expires_at: view.expires_at(*deadline_ns),
-                ttl_seconds: ttl.seconds(),
-            },
-        ),
+        Outcome::Renewed { lease_id, token, deadline_ns, ttl } => Object::begin(body)
+            .word("status", "renewed")
+            .id("lease_id", *lease_id)
+            .number("fencing_token", token.get())
+            .time("expires_at", view.expires_at(*deadline_ns))
+            .number("ttl_seconds", ttl.seconds().into())
+            .end(),
         Outcome::Released { lease_id } => {
             let Asked::Release(name) = asked else { unreachable!("only a release releases") };
-            write(body, &Released { status: "released", name, lease_id: Id(*lease_id) });
+            Object::begin(body).word("status", "released").word("name", name).id("lease_id", *lease_id).end();
         }
         Outcome::Denied(Denied::NotFound) => return Err(error::lock_not_found()),
         Outcome::Denied(Denied::NotCurrent) => return Err(error::lease_not_current()),
@@ -103,34 +95,33 @@ pub fn answer(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<
 
 /// A lock that is held is a fact to a status, and a refusal to an acquire.
 fn who_holds(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<'_>) -> Answer {
+    let object = Object::begin(body);
     match (asked, outcome) {
         (Asked::Status(name), Outcome::Held { holder, token, deadline_ns, metadata }) => {
-            let status = Status {
-                name,
-                status: "held",
-                holder_id: Some(view.holder_id(*holder)),
-                fencing_token: Some(token.get()),
-                expires_at: Some(view.expires_at(*deadline_ns)),
-                metadata: metadata.as_deref(),
-            };
-            write(body, &status);
+            object
+                .word("name", name)
+                .word("status", "held")
+                .id("holder_id", view.holder_id(*holder))
+                .number("fencing_token", token.get())
+                .time("expires_at", view.expires_at(*deadline_ns))
+                .note("metadata", metadata.as_deref())
+                .end();
             Answer::OK
         }
         (Asked::Status(name), _) => {
-            let (holder_id, fencing_token, expires_at, metadata) = (None, None, None, None);
-            write(body, &Status { name, status: "free", holder_id, fencing_token, expires_at, metadata });
+            let object = object.word("name", name).word("status", "free").null("holder_id");
+            object.null("fencing_token").null("expires_at").null("metadata").end();
             Answer::OK
         }
         (_, Outcome::Held { holder, deadline_ns, metadata, .. }) => {
             let retry_after_ms = deadline_ns.saturating_sub(view.now_ns).div_ceil(1_000_000).max(1);
-            let held = Held {
-                status: "held",
-                holder_id: view.holder_id(*holder),
-                expires_at: view.expires_at(*deadline_ns),
-                metadata: metadata.as_deref(),
-                retry_after_ms,
-            };
-            write(body, &held);
+            object
+                .word("status", "held")
+                .id("holder_id", view.holder_id(*holder))
+                .time("expires_at", view.expires_at(*deadline_ns))
+                .note("metadata", metadata.as_deref())
+                .number("retry_after_ms", retry_after_ms)
+                .end();
             Answer { status: 409, retry_after_s: Some(retry_after_ms.div_ceil(1000)), more: None }
         }
         _ => unreachable!("only a status finds a lock free"),
@@ -164,89 +155,15 @@ fn metadata(member: Member<'_>) -> Result<Option<Cow<'_, str>>, ApiError> {
     }
 }
 
-/// Writes a JSON body.
-pub(super) fn write(body: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(body, value).expect("a Vec takes everything, and our keys are strings");
-}
-
 impl View<'_> {
     /// A deadline on the wall clock, for people.
-    pub(super) fn expires_at(&self, deadline_ns: u64) -> ExpiresAt {
+    pub(super) fn expires_at(&self, deadline_ns: u64) -> Time {
         // In signed arithmetic: a lease that nobody has ended yet may be past its deadline.
         let left_ns = i128::from(deadline_ns) - i128::from(self.now_ns);
-        ExpiresAt { wall_ms: ((i128::from(self.wall_ns) + left_ns) / 1_000_000) as i64 }
+        Time::at(((i128::from(self.wall_ns) + left_ns) / 1_000_000) as i64)
     }
 
-    fn holder_id(&self, holder: UserId) -> Id {
-        Id(self.principals.public_id(holder).expect("accounts are never deleted, so every holder has one"))
+    fn holder_id(&self, holder: UserId) -> Uuid {
+        self.principals.public_id(holder).expect("accounts are never deleted, so every holder has one")
     }
-}
-
-/// A time as RFC 3339 in UTC, with milliseconds and `Z`.
-#[derive(Clone, Copy)]
-pub(super) struct ExpiresAt {
-    wall_ms: i64,
-}
-
-impl Serialize for ExpiresAt {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
-        let at = Timestamp::from_millisecond(self.wall_ms).unwrap_or(Timestamp::MAX);
-        serializer.serialize_str(&PRINTER.timestamp_to_string(&at))
-    }
-}
-
-/// A UUID in lower case with hyphens.
-#[derive(Clone, Copy)]
-pub(super) struct Id(pub Uuid);
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
-    }
-}
-
-#[derive(Serialize)]
-struct Acquired<'a> {
-    status: &'static str,
-    lease_id: Id,
-    fencing_token: u64,
-    expires_at: ExpiresAt,
-    metadata: Option<&'a str>,
-    ttl_seconds: u16,
-}
-
-#[derive(Serialize)]
-struct Held<'a> {
-    status: &'static str,
-    holder_id: Id,
-    expires_at: ExpiresAt,
-    metadata: Option<&'a str>,
-    retry_after_ms: u64,
-}
-
-#[derive(Serialize)]
-struct Renewed {
-    status: &'static str,
-    lease_id: Id,
-    fencing_token: u64,
-    expires_at: ExpiresAt,
-    ttl_seconds: u16,
-}
-
-#[derive(Serialize)]
-struct Released<'a> {
-    status: &'static str,
-    name: &'a str,
-    lease_id: Id,
-}
-
-#[derive(Serialize)]
-struct Status<'a> {
-    name: &'a str,
-    status: &'static str,
-    holder_id: Option<Id>,
-    fencing_token: Option<u64>,
-    expires_at: Option<ExpiresAt>,
-    metadata: Option<&'a str>,
 }

@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod health;
+mod json;
 pub mod list;
 pub mod locks;
 pub mod metrics;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::Answer;
 use super::error::{self, ApiError};
-use super::locks::{Id, write};
+use super::json::{Id, write};
 use super::route::parameter;
 use crate::http::Request;
 use crate::mesh::Issued;

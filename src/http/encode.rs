@@ -74,7 +74,7 @@ pub fn respond_head(out: &mut Vec<u8>, head: &Head<'_>, body_bytes: usize) {
             other => field(out, "Content-Type", other),
         }
         out.extend_from_slice(b"Content-Length: ");
-        decimal(out, body_bytes);
+        decimal(out, body_bytes as u64);
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(&head.date.0);
@@ -100,7 +100,7 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
     }
     assert!((200..600).contains(&status), "{status} is no final status");
     out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(out, usize::from(status));
+    decimal(out, status.into());
     out.push(b' ');
     out.extend_from_slice(reason(status).as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -145,7 +145,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn decimal(out: &mut Vec<u8>, mut number: usize) {
+/// Appends a number in digits.
+pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {

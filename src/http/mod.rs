@@ -25,7 +25,7 @@ mod request_id;
 
 pub mod limits;
 
-pub use encode::{CONTINUE, Date, Head, JSON, respond, respond_head};
+pub use encode::{CONTINUE, Date, Head, JSON, decimal, respond, respond_head};
 pub use fields::Fields;
 pub use inbound::{Inbound, Next};
 pub use line::Method;

@@ -1,0 +1,196 @@
+//! JSON out, for the answers about one lock: an object, member after member, straight into the answer's body.
+//!
+//! serde would write the same, but it looks through every key and value for what must be escaped, and a time would be a
+//! string of its own first. Of all that is shown of a lock only a note can hold such a character, and it alone is left to
+//! serde. What is larger or seldom (lists, errors) is serde's altogether.
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::http::decimal;
+
+/// More than most answers about a lock take.
+const USUAL_BYTES: usize = 256;
+/// The last millisecond of the year 9999, since 1970.
+const LAST_MS: i64 = 253_402_300_799_999;
+const MS_PER_DAY: u64 = 86_400_000;
+
+/// An object that is being written.
+#[must_use = "an object must be ended"]
+pub(super) struct Object<'a>(&'a mut Vec<u8>);
+
+impl<'a> Object<'a> {
+    /// One without members, at the end of `body`.
+    pub fn begin(body: &'a mut Vec<u8>) -> Object<'a> {
+        body.reserve(USUAL_BYTES);
+        body.push(b'{');
+        Object(body)
+    }
+
+    /// A text that needs no escape: a word of ours, or a lock's name.
+    pub fn word(self, key: &'static str, text: &str) -> Object<'a> {
+        self.quoted(key, text.as_bytes())
+    }
+
+    /// A number.
+    pub fn number(mut self, key: &'static str, number: u64) -> Object<'a> {
+        self.key(key);
+        decimal(self.0, number);
+        self.0.push(b',');
+        self
+    }
+
+    /// A UUID.
+    pub fn id(self, key: &'static str, id: Uuid) -> Object<'a> {
+        self.quoted(key, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes())
+    }
+
+    /// A time.
+    pub fn time(self, key: &'static str, time: Time) -> Object<'a> {
+        self.quoted(key, &time.text())
+    }
+
+    /// Any text, or null.
+    pub fn note(mut self, key: &'static str, text: Option<&str>) -> Object<'a> {
+        let Some(text) = text else { return self.null(key) };
+        self.key(key);
+        write(self.0, &text);
+        self.0.push(b',');
+        self
+    }
+
+    /// Null.
+    pub fn null(mut self, key: &'static str) -> Object<'a> {
+        self.key(key);
+        self.0.extend_from_slice(b"null,");
+        self
+    }
+
+    /// No more members.
+    pub fn end(self) {
+        // The comma of the last member, or the brace of an object without any.
+        match self.0.last_mut() {
+            Some(comma @ b',') => *comma = b'}',
+            _ => self.0.push(b'}'),
+        }
+    }
+
+    fn key(&mut self, key: &'static str) {
+        self.0.push(b'"');
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn quoted(mut self, key: &'static str, text: &[u8]) -> Object<'a> {
+        self.key(key);
+        self.0.push(b'"');
+        self.0.extend_from_slice(text);
+        self.0.extend_from_slice(b"\",");
+        self
+    }
+}
+
+/// A time in UTC with milliseconds, from 1970 to 9999, as RFC 3339 has it: `2026-11-23T06:40:00.000Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Time {
+    unix_ms: u64,
+}
+
+impl Time {
+    /// So many milliseconds after 1970.
+    pub fn at(unix_ms: i64) -> Time {
+        Time { unix_ms: unix_ms.clamp(0, LAST_MS) as u64 }
+    }
+
+    fn text(self) -> [u8; 24] {
+        let (days, ms) = (self.unix_ms / MS_PER_DAY, self.unix_ms % MS_PER_DAY);
+        let (year, month, day) = civil(days);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, number) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, ms / 3_600_000),
+            (14..16, ms / 60_000 % 60),
+            (17..19, ms / 1000 % 60),
+            (20..23, ms % 1000),
+        ] {
+            let mut number = number;
+            for digit in text[place].iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        text
+    }
+}
+
+/// Year, month and day, `days` after 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"): years
+/// begin in March, so that the leap day is their last, and 400 of them always have 146,097 days.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468; // since 0000-03-01
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (400 * era + year_of_era + u64::from(month <= 2), month, day)
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(str::from_utf8(&self.text()).expect("ASCII"))
+    }
+}
+
+/// A UUID in lower case with hyphens.
+#[derive(Clone, Copy)]
+pub(super) struct Id(pub Uuid);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}
+
+/// Writes a JSON body by way of serde.
+pub(super) fn write(body: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(body, value).expect("a Vec takes everything, and our keys are strings");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_object_reads_as_what_was_put_in() {
+        let (mut body, id) = (Vec::new(), Uuid::from_u128(0xabc));
+        let object = Object::begin(&mut body).word("name", "a.b-c").number("n", u64::MAX).id("id", id);
+        object.time("at", Time::at(1_795_416_000_007)).note("note", Some("\"\n\u{1}é")).note("none", None).end();
+        let wanted = json!({"name": "a.b-c", "n": u64::MAX, "id": "00000000-0000-0000-0000-000000000abc",
+            "at": "2026-11-23T06:40:00.007Z", "note": "\"\n\u{1}é", "none": null});
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), wanted);
+        let mut empty = Vec::new();
+        Object::begin(&mut empty).end();
+        assert_eq!(empty, b"{}");
+    }
+
+    proptest! {
+        #[test]
+        fn times_are_what_a_calendar_says(unix_ms in 0..=LAST_MS) {
+            let at = jiff::Timestamp::from_millisecond(unix_ms.min(jiff::Timestamp::MAX.as_millisecond())).unwrap();
+            let shown = Time::at(at.as_millisecond()).text();
+            prop_assert_eq!(str::from_utf8(&shown).unwrap(), format!("{at:.3}"));
+        }
+    }
+
+    #[test]
+    fn times_before_1970_and_after_9999_stop_there() {
+        assert_eq!(&Time::at(-1).text(), b"1970-01-01T00:00:00.000Z");
+        assert_eq!(&Time::at(i64::MAX).text(), b"9999-12-31T23:59:59.999Z");
+    }
+}
