@@ -4,15 +4,31 @@
 //! workers publish what they have counted every 25 ms.
 
 use std::io::{Read, Write};
+use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 /// Names that are tried for one caller: with 8 workers, all of them belong to others once in 5000.
-pub const CANDIDATES: u64 = 64;
+const CANDIDATES: u64 = 64;
 /// Until the workers have surely published what they counted.
 const PUBLISHED: Duration = Duration::from_millis(40);
 const COUNTER: &str = "octostore_handoffs_total ";
+
+/// Has `look` look at one candidate after the other, until one is not handed over. `before`: the server's count until now.
+///
+/// # Errors
+/// All are handed over, or the server does not say.
+pub fn find(server: SocketAddr, before: &mut u64, mut look: impl FnMut(u64)) -> Result<(), String> {
+    for candidate in 0..CANDIDATES {
+        look(candidate);
+        let after = handoffs(server)?;
+        if mem::replace(before, after) == after {
+            return Ok(());
+        }
+    }
+    Err("--names local: every name is handed over; is somebody else using the server?".into())
+}
 
 /// How many requests the server has handed over so far.
 ///

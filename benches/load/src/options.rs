@@ -50,7 +50,7 @@ pub struct Options {
     #[arg(long)]
     pub rate: Option<f64>,
     /// Which operations, with their weights: cycle (acquire, then release), renew, status, contend (acquire what --hold
-    /// holds: a refusal), list, health
+    /// holds: a refusal), leave (acquire a new name and let its lease run out), list, health
     #[arg(long, default_value = "cycle=1")]
     pub mix: String,
     /// Which names a cycle takes: own (one for each caller), fresh (never the same twice), uniform, zipf (both over
@@ -120,6 +120,8 @@ pub struct Mix {
     pub status: f64,
     /// Acquire a lock that is held.
     pub contend: f64,
+    /// Acquire a new name, and let the lease run out.
+    pub leave: f64,
     /// A page of the own locks.
     pub list: f64,
     /// `GET /health`.
@@ -144,9 +146,10 @@ impl Mix {
                 "renew" => &mut mix.renew,
                 "status" => &mut mix.status,
                 "contend" => &mut mix.contend,
+                "leave" => &mut mix.leave,
                 "list" => &mut mix.list,
                 "health" => &mut mix.health,
-                _ => return Err(format!("--mix: {name:?} is none of cycle, renew, status, contend, list, health")),
+                _ => return Err(format!("--mix: {name:?} is none of cycle, renew, status, contend, leave, list, health")),
             } = weight;
         }
         if mix.total() > 0.0 { Ok(mix) } else { Err("--mix: all weights are 0".into()) }
@@ -154,7 +157,7 @@ impl Mix {
 
     /// The sum of all weights.
     pub fn total(&self) -> f64 {
-        self.cycle + self.renew + self.status + self.contend + self.list + self.health
+        self.cycle + self.renew + self.status + self.contend + self.leave + self.list + self.health
     }
 }
 

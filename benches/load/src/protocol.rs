@@ -217,6 +217,7 @@ impl std::fmt::Display for Name<'_> {
         match self.0.family {
             Family::Held => write!(f, "held-{:019}", self.0.number),
             Family::Load => write!(f, "load-{:019}", self.0.number),
+            Family::Left => write!(f, "left-{:019}", self.0.number),
         }
     }
 }

@@ -43,6 +43,8 @@ pub enum Family {
     Held,
     /// For cycles.
     Load,
+    /// Taken once, and never given back.
+    Left,
 }
 
 impl Operation {
@@ -124,6 +126,10 @@ impl Script {
             self.leases += 1;
             return Operation::Acquire(Lock { lease: self.leases, ..held(self.random.below(self.hold)) });
         }
+        if drawn(mix.leave) {
+            self.leases += 1;
+            return Operation::Acquire(Lock { family: Family::Left, number: self.fresh(), lease: self.leases });
+        }
         if drawn(mix.list) {
             return Operation::List;
         }
@@ -157,14 +163,17 @@ impl Script {
         let number = match self.names {
             Names::Hot if self.random.below(100) < HOT_PERCENT => 0,
             Names::Own | Names::Hot | Names::Local => 1 + caller.number,
-            Names::Fresh => {
-                self.fresh += 1;
-                self.fresh
-            }
+            Names::Fresh => self.fresh(),
             Names::Uniform => self.random.below(self.population),
             Names::Zipf => self.random.zipf(self.population, self.exponent),
         };
         Lock { family: Family::Load, number, lease: self.leases }
+    }
+
+    /// A number that was not there before.
+    fn fresh(&mut self) -> u64 {
+        self.fresh += 1;
+        self.fresh
     }
 }
 
@@ -238,6 +247,19 @@ mod tests {
         let caller = Caller { number: 0, holds: None };
         let looks = (0..10_000).filter(|_| matches!(script.next(&caller), Operation::Status(_))).count();
         assert!((7_300..7_700).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn what_is_left_is_a_new_name_each_time() {
+        let mut script = script(&["--mix", "leave"]);
+        let caller = Caller { number: 0, holds: None };
+        let mut left = || match script.next(&caller) {
+            Operation::Acquire(lock) => lock,
+            other => panic!("{other:?}"),
+        };
+        let (one, other) = (left(), left());
+        assert_eq!((one.family, other.family), (Family::Left, Family::Left));
+        assert_ne!((one.number, one.lease), (other.number, other.lease));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::local;
 use crate::options::{Mix, Names, Options};
 use crate::pace::{Open, Pace};
 use crate::protocol::{Encoder, Verdict};
-use crate::script::{Caller, KINDS, Operation, Script, held};
+use crate::script::{Caller, Family, KINDS, Operation, Script, held};
 
 /// A lost connection is tried again after this long.
 const RECONNECT_AFTER_NS: u64 = 100_000_000;
@@ -187,20 +187,13 @@ impl<'a> Loop<'a> {
         let mut before = local::handoffs(self.job.address)?;
         for &lane in &lanes {
             let first = self.callers[lane as usize].number;
-            for candidate in 0..local::CANDIDATES {
+            local::find(self.job.address, &mut before, |candidate| {
                 self.callers[lane as usize].number = first + candidate * callers;
                 self.ask(lane, Script::look_at_own(&self.callers[lane as usize]), 0);
                 while self.outstanding > 0 {
                     self.turn(Some(100));
                 }
-                let after = local::handoffs(self.job.address)?;
-                if mem::replace(&mut before, after) == after {
-                    break;
-                }
-                if candidate + 1 == local::CANDIDATES {
-                    return Err("--names local: every name is handed over; is somebody else using the server?".into());
-                }
-            }
+            })?;
         }
         self.idle.clear(); // each look has given its lane back
         self.idle.append(&mut lanes);
@@ -415,7 +408,7 @@ fn note(second: &mut Second, request: &Request, verdict: Verdict, now_ns: u64) {
 /// What the caller knows after an answer.
 fn follow(caller: &mut Caller, operation: &Operation, verdict: Verdict) {
     match (operation, verdict) {
-        (Operation::Acquire(lock), Verdict::Done) => caller.holds = Some(*lock),
+        (Operation::Acquire(lock), Verdict::Done) if lock.family != Family::Left => caller.holds = Some(*lock),
         (Operation::Release(_), Verdict::Refused) | (Operation::Renew(_), Verdict::Done | Verdict::Refused) => {}
         (Operation::Release(lock) | Operation::Renew(lock), _) if caller.holds == Some(*lock) => caller.holds = None,
         _ => {}
