@@ -47,7 +47,11 @@ impl<'a> LockFields<'a> {
         match (verb, body) {
             (Verb::Status, _) | (Verb::Acquire, []) => Ok(LockFields::default()),
             (_, []) => Err(error::invalid_json("it is empty")),
-            (_, [b'{', ..]) => serde_json::from_slice(body).map_err(|e| error::invalid_json(&e.to_string())),
+            (_, [b'{', ..]) => {
+                // All of it at once, instead of string by string.
+                let text = str::from_utf8(body).map_err(|e| error::invalid_json(&e.to_string()))?;
+                serde_json::from_str(text).map_err(|e| error::invalid_json(&e.to_string()))
+            }
             _ => Err(error::invalid_json("this is something else")),
         }
     }

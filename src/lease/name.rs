@@ -40,15 +40,8 @@ impl LockName {
     /// # Errors
     /// What is wrong with it.
     pub fn check(text: &[u8]) -> Result<&str, NameError> {
-        match text {
-            [] => Err(NameError::Empty),
-            _ if text.len() > MAX_NAME_BYTES => Err(NameError::TooLong),
-            b"." | b".." => Err(NameError::Dots),
-            _ if !text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) => {
-                Err(NameError::Character)
-            }
-            _ => std::str::from_utf8(text).map_err(|_| NameError::Character),
-        }
+        judge(text)?;
+        std::str::from_utf8(text).map_err(|_| NameError::Character)
     }
 
     /// The lock name `text`.
@@ -56,7 +49,18 @@ impl LockName {
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str) -> Result<LockName, NameError> {
-        LockName::check(text.as_bytes()).map(|name| LockName(CompactString::new(name)))
+        judge(text.as_bytes())?;
+        Ok(LockName(CompactString::new(text)))
+    }
+}
+
+fn judge(text: &[u8]) -> Result<(), NameError> {
+    match text {
+        [] => Err(NameError::Empty),
+        _ if text.len() > MAX_NAME_BYTES => Err(NameError::TooLong),
+        b"." | b".." => Err(NameError::Dots),
+        _ if !text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) => Err(NameError::Character),
+        _ => Ok(()),
     }
 }
 
