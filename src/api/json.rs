@@ -28,11 +28,13 @@ impl<'a> Object<'a> {
     }
 
     /// A text that needs no escape: a word of ours, or a lock's name.
+    #[inline]
     pub fn word(self, key: &'static str, text: &str) -> Object<'a> {
         self.quoted(key, text.as_bytes())
     }
 
     /// A number.
+    #[inline]
     pub fn number(mut self, key: &'static str, number: u64) -> Object<'a> {
         self.key(key);
         decimal(self.0, number);
@@ -41,16 +43,19 @@ impl<'a> Object<'a> {
     }
 
     /// A UUID.
+    #[inline]
     pub fn id(self, key: &'static str, id: Uuid) -> Object<'a> {
         self.quoted(key, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes())
     }
 
     /// A time.
+    #[inline]
     pub fn time(self, key: &'static str, time: Time) -> Object<'a> {
         self.quoted(key, &time.text())
     }
 
     /// Any text, or null.
+    #[inline]
     pub fn note(mut self, key: &'static str, text: Option<&str>) -> Object<'a> {
         let Some(text) = text else { return self.null(key) };
         self.key(key);
@@ -60,6 +65,7 @@ impl<'a> Object<'a> {
     }
 
     /// Null.
+    #[inline]
     pub fn null(mut self, key: &'static str) -> Object<'a> {
         self.key(key);
         self.0.extend_from_slice(b"null,");
@@ -75,12 +81,14 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline]
     fn key(&mut self, key: &'static str) {
         self.0.push(b'"');
         self.0.extend_from_slice(key.as_bytes());
         self.0.extend_from_slice(b"\":");
     }
 
+    #[inline]
     fn quoted(mut self, key: &'static str, text: &[u8]) -> Object<'a> {
         self.key(key);
         self.0.push(b'"');
