@@ -46,14 +46,8 @@ fn encoding(c: &mut Criterion) {
         b.iter(|| {
             out.clear();
             let request_id = ids.mint();
-            let head = Head {
-                status: 200,
-                content_type: JSON,
-                request_id,
-                date,
-                keep_alive: true,
-                extra: black_box(&[]),
-            };
+            let head =
+                Head { status: 200, content_type: JSON, request_id, date, keep_alive: true, extra: black_box(&[]) };
             respond(&mut out, &head, black_box(ANSWER), false);
             black_box(out.len())
         });

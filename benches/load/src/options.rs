@@ -149,7 +149,11 @@ impl Mix {
                 "leave" => &mut mix.leave,
                 "list" => &mut mix.list,
                 "health" => &mut mix.health,
-                _ => return Err(format!("--mix: {name:?} is none of cycle, renew, status, contend, leave, list, health")),
+                _ => {
+                    return Err(format!(
+                        "--mix: {name:?} is none of cycle, renew, status, contend, leave, list, health"
+                    ));
+                }
             } = weight;
         }
         if mix.total() > 0.0 { Ok(mix) } else { Err("--mix: all weights are 0".into()) }
