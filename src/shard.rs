@@ -36,6 +36,8 @@ struct Ledger {
     quota: Arc<Quota>,
     batch: Batch,
     last: Seq,
+    /// The last change that was handed over.
+    handed_over: Seq,
 }
 
 impl Shard {
@@ -47,7 +49,7 @@ impl Shard {
         for row in &rows {
             table.recover(now_ns, &Record::from(row));
         }
-        Shard { table, ledger: Ledger { fence, quota, batch: Batch::default(), last: 0 } }
+        Shard { table, ledger: Ledger { fence, quota, batch: Batch::default(), last: 0, handed_over: 0 } }
     }
 
     /// Refuses new leases until `until_ns`: see [`LockTable::grant_nothing_before`].
@@ -96,7 +98,16 @@ impl Shard {
 
     /// Hands the open batch over; false if it is not empty and has to wait.
     pub fn hand_over(&mut self, core: usize, intake: &Intake) -> bool {
-        self.ledger.batch.is_empty() || intake.hand_over(core, &mut self.ledger.batch)
+        let done = self.ledger.batch.is_empty() || intake.hand_over(core, &mut self.ledger.batch);
+        if done {
+            self.ledger.handed_over = self.ledger.last;
+        }
+        done
+    }
+
+    /// Whether a change still waits to be handed over.
+    pub fn is_open(&self, change: Seq) -> bool {
+        change > self.ledger.handed_over
     }
 
     /// Whether something is waiting to be handed over.

@@ -188,6 +188,39 @@ pub fn every_batch_is_committed_and_answered() {
     });
 }
 
+/// An answer that rests on a commit to come is posted to another core without a knock. That core says that it waits for a
+/// commit as long as its ask is out: so the commit wakes it, and it finds the answer.
+///
+/// Bound: 3 preemptions, deep 4.
+pub fn an_answer_that_rests_on_a_commit_needs_no_knock() {
+    explore("an answer without a knock", Bound { usual: Some(3), deep: Some(4) }, || {
+        let (owners, gate) = (Core::new(), Rc::new(Gate::new(Bell::new())));
+        let (answers, batches) = (Rc::new(ArrayQueue::new(1)), Rc::new(ArrayQueue::new(1)));
+        let door = Rc::new(Gate::new(Bell::new()));
+        let (posts, lane, knocks_at) = (answers.clone(), batches.clone(), door.clone());
+        let owner = Box::new(move || {
+            assert!(posts.push(()).is_ok() && lane.push(1u64).is_ok(), "there was room");
+            knocks_at.knock();
+        });
+        let (theirs, asleep) = (owners.clone(), gate.clone());
+        let journal = Box::new(move || {
+            while batches.is_empty() {
+                sleep_unless(&door, false, || !batches.is_empty());
+            }
+            theirs.commit(batches.pop().expect("the lane has one taker"));
+            asleep.knock_if_waiting();
+        });
+        let asker = Box::new(move || {
+            while answers.is_empty() {
+                sleep_unless(&gate, true, || !answers.is_empty());
+            }
+            assert!(answers.pop().is_some(), "the answers have one taker");
+            owners.hold(&gate, 1);
+        });
+        together([owner, journal, asker]);
+    });
+}
+
 /// Whether a worker that has no room for its batch says, when it goes to sleep, that a commit would be news to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Full {

@@ -21,7 +21,7 @@ models! {
     commit: a_response_waits_for_its_commit_and_no_longer, what_woke_a_sleeper_is_there_at_once,
         a_commit_and_a_message_may_come_together,
         a_commit_wakes_nobody_who_does_not_wait_for_it, every_batch_is_committed_and_answered,
-        a_worker_without_room_goes_on_after_the_commit;
+        an_answer_that_rests_on_a_commit_needs_no_knock, a_worker_without_room_goes_on_after_the_commit;
     counters: tokens_are_unique_and_rise, a_token_is_higher_than_any_seen_before, the_last_token_is_given_once,
         the_limit_is_never_passed, as_many_as_the_limit_are_granted;
 }

@@ -252,8 +252,13 @@ impl Hub {
     }
 
     fn post(&self, origin: u16, ticket: Ticket, applied_ns: u64, body: Answered) {
+        // Nobody may see it before a commit that has not begun: then it is time enough to wake the origin, and the
+        // journal does that, for whoever has asks outstanding.
+        let a_commit_wakes_it = self.shard.borrow().is_open(body.rests_on()) && !self.intake.has_failed();
         self.mesh.inbox(origin.into()).post_answer(Answer { ticket, applied_ns, body });
-        self.turn.has_posted_to(origin.into());
+        if !a_commit_wakes_it {
+            self.turn.has_posted_to(origin.into());
+        }
     }
 
     fn deliver(&self, parcel: &Parcel, answered: Answered) {

@@ -177,6 +177,30 @@ fn a_turn_ends_asleep_and_the_commit_wakes_exactly_who_waits() {
 }
 
 #[test]
+fn an_answer_that_rests_on_a_commit_wakes_nobody_before_it() {
+    let mut rig = Rig::new(2);
+    (0..2).for_each(|core| rig.end_turn(core));
+    let name = rig.name(1, 0);
+    let mut pending = rig.acquire(0, &name);
+    assert_eq!(rig.outcome(0, &mut pending), None);
+    rig.hubs[0].wake_when_settled(&pending, Waker::noop());
+    rig.end_turn(0);
+    rig.end_turn(1);
+    assert!(rig.asleep(0), "the answer is home, and nobody may see it");
+    rig.writer.commit().unwrap();
+    assert!(!rig.asleep(0));
+    rig.end_turn(0);
+    assert!(matches!(rig.outcome(0, &mut pending), Some(Ok(Outcome::Acquired { .. }))));
+    let mut look = rig.send(0, &name, Op::Status);
+    rig.end_turn(0);
+    assert!(rig.asleep(0));
+    rig.end_turn(1);
+    assert!(!rig.asleep(0), "what is durable is told at once");
+    rig.end_turn(0);
+    assert!(matches!(rig.outcome(0, &mut look), Some(Ok(Outcome::Held { .. }))));
+}
+
+#[test]
 fn rule_10_a_full_inbox_refuses_what_comes_beyond_and_loses_nothing() {
     let mut rig = Rig::new(2);
     let names: Vec<String> = (0..ASKS + 10).map(|n| rig.name(1, n)).collect();

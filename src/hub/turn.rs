@@ -5,6 +5,10 @@
 //! become durable, and goes to sleep: says so at the gate, looks once more, and only then lets the runtime park. So
 //! "asleep" means "no turn in progress", and one ring per sleep is enough for asks, answers and commits alike.
 //!
+//! A neighbour is knocked at once a turn, for all that was posted to it, and not at all for answers that rest on changes of
+//! this turn: those go to the journal after the post, nobody may see the answers before their commit, and the commit wakes
+//! every core that has asks outstanding. So a request that is handed over and back wakes its origin once, not twice.
+//!
 //! An awake hub rings its own bell in two cases: when a turn's bounds leave something to do, and when a task that never
 //! has to wait must rest. Both want to go on *after* the I/O that is ready by now, and the runtime looks at I/O only
 //! when no task is ready; so no waker would do, and the bell, which is I/O, does. This costs a system call in 512 asks
@@ -139,7 +143,7 @@ impl Hub {
                 break;
             }
             turn.asleep.set(true);
-            gate.doze(waits_for_room || self.waiters.any() || turn.sweep_is_due.get());
+            gate.doze(waits_for_room || self.awaits_a_commit() || turn.sweep_is_due.get());
             if !self.has_news() {
                 break;
             }
@@ -196,6 +200,11 @@ impl Hub {
             self.mesh.inbox(posted.trailing_zeros() as usize).gate().knock();
             posted &= posted - 1;
         }
+    }
+
+    /// Whether somebody's answer rests on a commit to come: here, or on its way home from an owner who has not knocked.
+    fn awaits_a_commit(&self) -> bool {
+        self.waiters.any() || self.tickets.borrow().outstanding() > 0
     }
 
     /// The second look, after the doze: whether anything came that its sender may have thought us awake for.

@@ -216,7 +216,7 @@ pub const FAULTS: [Fault; 35] = [
         within: 100,
         edits: &[Edit {
             file: "hub/turn.rs",
-            find: "gate.doze(waits_for_room || self.waiters.any() || turn.sweep_is_due.get());",
+            find: "gate.doze(waits_for_room || self.awaits_a_commit() || turn.sweep_is_due.get());",
             replace: "gate.doze(waits_for_room || turn.sweep_is_due.get());",
         }],
     },
@@ -330,8 +330,8 @@ pub const FAULTS: [Fault; 35] = [
         within: 100,
         edits: &[Edit {
             file: "hub/turn.rs",
-            find: "gate.doze(waits_for_room || self.waiters.any() || turn.sweep_is_due.get());",
-            replace: "gate.doze(waits_for_room || self.waiters.any());",
+            find: "gate.doze(waits_for_room || self.awaits_a_commit() || turn.sweep_is_due.get());",
+            replace: "gate.doze(waits_for_room || self.awaits_a_commit());",
         }],
     },
     Fault {
