@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Failure;
 use super::files::{count, keep_to_the_owner, leave_to_the_owner, must_exist, tell};
 use super::progress::Progress;
+use crate::clock;
 use crate::config::RestoreArgs;
 use crate::database_lock::DatabaseLock;
 use crate::journal::{GRACE_S, SqliteJournal};
@@ -18,7 +19,9 @@ pub fn run(args: &RestoreArgs, database: &Path) -> Result<(), Failure> {
     must_exist(&args.file)?;
     let lock = DatabaseLock::take(database)?;
     let mut progress = Progress::new("restoring");
-    let held = SqliteJournal::restore(&args.file, lock.database(), !args.no_grace, &mut |pages| progress.show(pages))?;
+    let now_s = clock::wall_ns() / 1_000_000_000;
+    let show = &mut |pages| progress.show(pages);
+    let held = SqliteJournal::restore(&args.file, lock.database(), !args.no_grace, now_s, show)?;
     drop(progress);
     leave_to_the_owner(lock.database())?;
     let (users, leases) = (count(held.accounts.len(), "user"), count(held.recovered.locks.len(), "lease"));

@@ -71,8 +71,9 @@ No server may run on the database, and there must be none yet: move the old
 one away first, with its -wal file. Of the backup,
   - users and tokens are kept: a token that was rotated since the backup is
     valid again, and the one that replaced it is not;
-  - leases are dropped, and fencing tokens go on 2^42 higher, above every one
-    that can have been given out since;
+  - leases are dropped, and fencing tokens go on at a million for each second
+    since 1970, above every one that can have been given out: see to it that
+    the clock is right to the hour;
   - new locks are refused with a 503 for the first hour (the longest TTL) that
     the server runs: whoever got a lease after the backup may still believe in
     it. A restart within that hour begins it again.";

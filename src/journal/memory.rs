@@ -94,14 +94,14 @@ impl Disk {
         Some(Disk::holding(content.limits, held))
     }
 
-    /// The disk of a server on which a backup of this one was restored: what `octostore restore` makes of the file.
+    /// The disk of a server on which a backup of this one was restored, at `now_s` by the wall clock: what `octostore restore` makes of the file.
     ///
     /// # Errors
     /// The backup cannot be recovered, or its tokens are used up.
-    pub fn restored(&self, with_grace: bool) -> Result<Disk, JournalError> {
+    pub fn restored(&self, with_grace: bool, now_s: u64) -> Result<Disk, JournalError> {
         let disk = self.image();
         let recovered = MemoryJournal::on(&disk).recover()?;
-        let meta = restored(&recovered, with_grace)?;
+        let meta = restored(&recovered, with_grace, now_s)?;
         let mut content = disk.content();
         content.held.meta = meta;
         content.held.rows.clear();

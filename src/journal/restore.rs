@@ -3,12 +3,15 @@
 //! A backup is a state of the past. Between it and its restore locks were granted, released and run out
 //! that it knows nothing of; three rules keep the promises all the same:
 //!
-//! - **Tokens go on rising.** The mark goes up by [`MARK_STEP`], far more than can have been minted since: at a
-//!   million a second 2^42 last fifty days. A restore that would take the mark to 2^53 is refused.
+//! - **Tokens go on rising.** The mark becomes [`TOKENS_A_SECOND`] for each second since 1970, by the wall clock: more than all that were
+//!   ever minted, and than earlier restores have skipped. A step above the backup's own mark would not do: a second restore of one
+//!   backup, or one of an older one, would come out where the first did, whose tokens have been minted since. A clock that is up to an
+//!   hour slow does no harm, because nothing is minted in the first hour after a restore. If it is so wrong that it does not even
+//!   reach the backup's mark, that goes up by [`MARK_STEP`] instead. A restore that would take it to 2^53 (in the year 2242) is refused.
 //! - **No lease is kept.** One that the backup shows may have been released since, and granted to another.
 //! - **No lock is granted for [`GRACE_S`]**, the longest TTL, after the first start: a holder that the backup does not
 //!   know may believe in its lease for so long. It is stored, and cleared only once a start has run for that
-//!   long on its own monotonic clock: no wall clock takes part, and a start that comes in between begins again.
+//!   long on its own monotonic clock: no wall clock takes part in that, and a start that comes in between begins again.
 //!
 //! Accounts and tokens stay as the backup has them: one that was rotated since is valid again, and its successor is not.
 
@@ -17,17 +20,21 @@ use super::{JournalError, Recovered};
 use crate::fence::HIGHEST_TOKEN;
 use crate::lease::Ttl;
 
-/// How far a restore raises the mark of the fencing tokens.
+/// So many tokens are taken to have been minted in each second since 1970, at most: a million, on the average.
+pub const TOKENS_A_SECOND: u64 = 1 << 20;
+/// How far a restore raises the mark of the fencing tokens if the wall clock is of no use: at a million a second it lasts fifty days.
 pub const MARK_STEP: u64 = 1 << 42;
 /// For how many seconds after a restore no lock is granted.
 pub const GRACE_S: u64 = Ttl::MAX_SECONDS as u64;
 
-/// What is stored once, after the restore of a backup that recovers as `backup`; no row and no commit is kept.
+/// What is stored once, after the restore of a backup that recovers as `backup`, at `now_s` by the wall clock; no row and no commit is kept.
 ///
 /// # Errors
 /// The tokens below 2^53 would run out.
-pub(super) fn restored(backup: &Recovered, with_grace: bool) -> Result<Meta, JournalError> {
-    let mark = backup.mark.saturating_add(MARK_STEP);
+pub(super) fn restored(backup: &Recovered, with_grace: bool, now_s: u64) -> Result<Meta, JournalError> {
+    let by_the_clock = now_s.saturating_mul(TOKENS_A_SECOND);
+    let is_possible = backup.mark < by_the_clock && by_the_clock < HIGHEST_TOKEN;
+    let mark = if is_possible { by_the_clock } else { backup.mark.saturating_add(MARK_STEP) };
     if mark >= HIGHEST_TOKEN {
         return Err(JournalError::Failed(format!(
             "the backup's highest fencing token is {}: a restore adds 2^42, and tokens must stay below 2^53",
@@ -47,18 +54,38 @@ mod tests {
         Recovered { mark, last_commit: 7, grace_s: 5, ..Recovered::default() }
     }
 
+    /// In November of 2026.
+    const NOW_S: u64 = 1_795_000_000;
+
     #[test]
     fn rule_5_a_restore_takes_the_mark_above_every_token_that_can_have_been_minted_since() {
-        let meta = Meta { mark: 9 + (1 << 42), last_commit: 7, trimmed_through: 7, grace_s: 3600 };
-        assert_eq!(restored(&backup(9), true).unwrap(), meta);
-        assert_eq!(restored(&backup(9), false).unwrap(), Meta { grace_s: 0, ..meta });
+        let meta = Meta { mark: NOW_S << 20, last_commit: 7, trimmed_through: 7, grace_s: 3600 };
+        assert_eq!(restored(&backup(9), true, NOW_S).unwrap(), meta);
+        assert_eq!(restored(&backup(9), false, NOW_S).unwrap(), Meta { grace_s: 0, ..meta });
+    }
+
+    #[test]
+    fn rule_5_a_second_restore_of_a_backup_takes_the_mark_above_what_was_minted_after_the_first() {
+        let mark = |of, now_s| restored(&backup(of), true, now_s).unwrap().mark;
+        let first = mark(9, NOW_S);
+        // A day later, with a hundred thousand grants in each of its seconds but those of the first hour; and the clock was set back an hour.
+        let minted = first + 82_800 * 100_000;
+        assert!(mark(9, NOW_S + 86_400 - 3_600) > minted);
+        assert!(mark(minted, NOW_S + 86_400 - 3_600) > minted, "of a backup made just now");
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_does_not_lower_the_mark() {
+        for (of, now_s) in [(9, 0), (NOW_S << 20, NOW_S - 1), (NOW_S << 20, 1 << 33), (9, u64::MAX)] {
+            assert_eq!(restored(&backup(of), true, now_s).unwrap().mark, of + MARK_STEP);
+        }
     }
 
     #[test]
     fn a_restore_that_would_use_up_the_tokens_is_refused() {
-        assert!(restored(&backup(HIGHEST_TOKEN - MARK_STEP - 1), true).is_ok());
+        assert!(restored(&backup(HIGHEST_TOKEN - MARK_STEP - 1), true, NOW_S).is_ok());
         for mark in [HIGHEST_TOKEN - MARK_STEP, HIGHEST_TOKEN, u64::MAX] {
-            let error = restored(&backup(mark), true).unwrap_err().to_string();
+            let error = restored(&backup(mark), true, NOW_S).unwrap_err().to_string();
             assert!(error.contains("2^53"), "{error}");
         }
     }

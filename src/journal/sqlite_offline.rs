@@ -96,8 +96,8 @@ impl SqliteJournal {
         sqlite_backup::seal(copy)
     }
 
-    /// Makes the database at `path`, which must not be there, of the backup at `backup`: see [`super::restore`]. Gives what
-    /// the backup held.
+    /// Makes the database at `path`, which must not be there, of the backup at `backup`, at `now_s` by the wall clock: see
+    /// [`super::restore`]. Gives what the backup held.
     ///
     /// # Errors
     /// Something is in the way, or the backup is not whole. Nothing is left behind then.
@@ -105,6 +105,7 @@ impl SqliteJournal {
         backup: &Path,
         path: &Path,
         with_grace: bool,
+        now_s: u64,
         progress: &mut dyn FnMut(Pages),
     ) -> Result<Inspected, JournalError> {
         // A `-wal` file or a rollback journal that an earlier database has left would be played into the restored one.
@@ -120,7 +121,7 @@ impl SqliteJournal {
         let new = beside(path, ".restoring");
         SqliteJournal::remove_remains(&new)?;
         let made = SqliteJournal::copy_stopped(backup, &new, progress)
-            .and_then(|()| make_anew(&new, backup, with_grace))
+            .and_then(|()| make_anew(&new, backup, with_grace, now_s))
             .and_then(|held| name(&new, path).map(|()| held));
         if made.is_err() {
             let _ = SqliteJournal::remove_remains(&new);
@@ -147,7 +148,7 @@ impl SqliteJournal {
 }
 
 /// Does to the copy what a restore does, and leaves it on disk.
-fn make_anew(new: &Path, backup: &Path, with_grace: bool) -> Result<Inspected, JournalError> {
+fn make_anew(new: &Path, backup: &Path, with_grace: bool, now_s: u64) -> Result<Inspected, JournalError> {
     // Opened as a start opens it: one of an earlier version is brought up to date.
     let opened = SqliteJournal::open(new, Limits::STANDARD);
     let read = opened.and_then(|journal| inspected(&journal).map(|held| (journal, held)));
@@ -156,7 +157,7 @@ fn make_anew(new: &Path, backup: &Path, with_grace: bool) -> Result<Inspected, J
         JournalError::Corrupt(what) => JournalError::Corrupt(format!("{}: {what}", backup.display())),
         error => error,
     })?;
-    let meta = restored(&held.recovered, with_grace)?;
+    let meta = restored(&held.recovered, with_grace, now_s)?;
     journal.change("restoring", |connection, row| {
         connection.execute_batch(DROP_LEASES)?;
         *row = MetaRow { meta, wal_holds_more: false, locks: Sum::default(), ..*row };

@@ -10,6 +10,9 @@ crate::both_drivers! {
     a_restored_server_grants_nothing_for_an_hour_and_a_restart_begins_it_again,
 }
 
+/// After a restore in 2025 or later tokens are higher: a million for each second since 1970.
+const FIRST_TOKEN: u64 = 1_735_689_600 << 20;
+
 /// A server's options, with a database restored from a backup that had these locks.
 fn restored(driver: Driver, names: &[&str], more: &[&str]) -> Options {
     let server = stopped_with(names);
@@ -55,7 +58,7 @@ fn the_grace_runs_once_to_its_end_and_then_locks_are_granted_with_tokens_above_a
     assert!(refused(&server, "a") <= 2);
     eventually("the grace is over", || server.user("alice").acquire("a", json!({})).status == 200);
     let token = server.user("alice").grant("b", json!({})).token;
-    assert!(token > 1 << 42, "{token}");
+    assert!(token > FIRST_TOKEN, "{token}");
     let noted = || sqlite3_copy(&server) == "0";
     eventually("its end is noted", noted);
     server.kill9();
@@ -79,5 +82,5 @@ fn sqlite3_copy(server: &Server) -> String {
 fn without_grace_locks_are_granted_at_once() {
     let server = Server::start(restored(Driver::Auto, &["a"], &["--no-grace"]));
     let grant = server.user("alice").grant("a", json!({}));
-    assert_eq!(grant.token, (1 << 42) + 2);
+    assert!(grant.token > FIRST_TOKEN, "{}", grant.token);
 }

@@ -18,7 +18,7 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 35] = [
+pub const FAULTS: [Fault; 36] = [
     Fault {
         name: "acknowledged_before_the_commit",
         within: 100,
@@ -248,8 +248,17 @@ pub const FAULTS: [Fault; 35] = [
         within: 200,
         edits: &[Edit {
             file: "journal/restore.rs",
-            find: "let mark = backup.mark.saturating_add(MARK_STEP);",
+            find: "let mark = if is_possible { by_the_clock } else { backup.mark.saturating_add(MARK_STEP) };",
             replace: "let mark = backup.mark;",
+        }],
+    },
+    Fault {
+        name: "a_second_restore_comes_out_where_the_first_did",
+        within: 1000,
+        edits: &[Edit {
+            file: "journal/restore.rs",
+            find: "let mark = if is_possible { by_the_clock } else { backup.mark.saturating_add(MARK_STEP) };",
+            replace: "let mark = backup.mark.saturating_add(MARK_STEP);",
         }],
     },
     Fault {
