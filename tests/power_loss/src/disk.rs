@@ -21,6 +21,8 @@ pub enum Plan {
     PowerGoes { at: u64, after: bool },
     /// This call fails with this error of SQLite's; `from_then_on`, all the later ones too.
     Fails { at: u64, error: i32, from_then_on: bool },
+    /// This call fails so, and the process goes on; later the power goes, in this one.
+    FailsAndPowerGoes { fails: u64, error: i32, at: u64, after: bool },
 }
 
 /// A disk that lies: the planted faults.
@@ -39,6 +41,8 @@ pub enum Lie {
     TheDirectoryIsNotSynced,
     /// A sync leaves the last write before it out.
     TheLastWriteIsNotSynced,
+    /// What the server syncs by itself, not through SQLite, is not.
+    TheServersOwnSyncsAreNone,
 }
 
 /// What a start finds of what was not synced.
@@ -49,6 +53,8 @@ pub enum Left {
     Prefix,
     Subset,
     SubsetAndGarbage,
+    /// All bytes, under any of the names that the files have had.
+    SomeNames,
 }
 
 /// The ways in which power is lost.
@@ -78,7 +84,7 @@ struct Pending {
 struct File {
     durable: Vec<u8>,
     pending: Vec<Pending>,
-    /// Its creation is not synced yet, and is with its first sync.
+    /// The directory is synced with its next sync.
     syncs_directory: bool,
     written_since_sync: bool,
 }
@@ -103,6 +109,8 @@ pub struct Disk {
     is_off: bool,
     failures: u64,
     database_syncs: u64,
+    /// Something was done to the files of which the disk was not told.
+    has_lost_track: Option<String>,
 }
 
 impl Disk {
@@ -119,6 +127,7 @@ impl Disk {
             is_off: false,
             failures: 0,
             database_syncs: 0,
+            has_lost_track: None,
         };
         for (path, bytes) in content {
             disk.files.push(File { durable: bytes.clone(), ..File::default() });
@@ -131,6 +140,11 @@ impl Disk {
     pub fn begin(&mut self, plan: Plan) {
         assert!(!self.is_off, "after a loss of power a disk is another: what is left of this one");
         (self.plan, self.calls, self.failures, self.database_syncs) = (plan, 0, 0, 0);
+    }
+
+    /// From here on it lies in this way.
+    pub fn lie(&mut self, lie: Lie) {
+        self.lie = lie;
     }
 
     /// Whether nothing was ever made on it.
@@ -168,10 +182,10 @@ impl Disk {
     ///
     /// # Errors
     /// The error of SQLite's that the call has.
-    pub fn create(&mut self, path: &Path, kind: Kind) -> Result<usize, i32> {
+    pub fn create(&mut self, path: &Path) -> Result<usize, i32> {
         note(|| format!("{:>6} create {} as {}", self.calls + 1, path.display(), self.files.len()));
         self.change(|disk| {
-            disk.files.push(File { syncs_directory: kind != Kind::Database, ..File::default() });
+            disk.files.push(File::default());
             let number = disk.files.len() - 1;
             let order = disk.order;
             disk.entries.entry(path.to_owned()).or_default().since.push((order, Some(number)));
@@ -179,20 +193,33 @@ impl Disk {
         })
     }
 
+    /// A file was opened with the right to make it, by which SQLite means that the directory is to be synced with the file's next
+    /// sync, whether it has made the file or found it.
+    pub fn opened_to_make(&mut self, file: usize) {
+        self.files[file].syncs_directory = true;
+    }
+
     /// A name is deleted.
     ///
     /// # Errors
     /// As above.
-    pub fn delete(&mut self, path: &Path, syncs_directory: bool) -> Result<(), i32> {
-        note(|| format!("{:>6} delete {}, directory synced: {syncs_directory}", self.calls + 1, path.display()));
+    pub fn delete(&mut self, path: &Path) -> Result<(), i32> {
+        note(|| format!("{:>6} delete {}", self.calls + 1, path.display()));
         self.change(|disk| {
             let order = disk.order;
             if let Some(entry) = disk.entries.get_mut(path) {
                 entry.since.push((order, None));
             }
-        })?;
-        // The sync of the directory is a call of its own.
-        if syncs_directory { self.change(Disk::sync_directory) } else { Ok(()) }
+        })
+    }
+
+    /// The directory is synced.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn sync_names(&mut self) -> Result<(), i32> {
+        note(|| format!("{:>6} sync of the directory", self.calls + 1));
+        self.change(Disk::sync_directory)
     }
 
     /// A name is given to another file.
@@ -263,7 +290,11 @@ impl Disk {
             file.pending.clear();
         }
         result?;
-        if std::mem::take(&mut self.files[number].syncs_directory) { self.change(Disk::sync_directory) } else { Ok(()) }
+        if std::mem::take(&mut self.files[number].syncs_directory) {
+            // SQLite takes no notice if this fails: many systems cannot do it.
+            _ = self.sync_names();
+        }
+        self.goes_on()
     }
 
     /// The server syncs the directory, or a file that it has written to, by a call of its own.
@@ -272,6 +303,9 @@ impl Disk {
     /// As above.
     pub fn sync_by_path(&mut self, path: &Path) -> Result<(), i32> {
         note(|| format!("{:>6} fsync of {}", self.calls + 1, path.display()));
+        if self.lie == Lie::TheServersOwnSyncsAreNone {
+            return self.change(|_| {});
+        }
         match self.find(path) {
             Some(file) => self.sync(file, Kind::Wal),
             None => {
@@ -280,6 +314,36 @@ impl Disk {
                 self.change(Disk::sync_directory)
             }
         }
+    }
+
+    /// Notes that something was done of which the disk was not told: what it says from here on means nothing.
+    pub fn lose_track(&mut self, how: String) {
+        self.has_lost_track.get_or_insert(how);
+    }
+
+    /// What the disk was not told of.
+    pub fn has_lost_track(&self) -> Option<&str> {
+        self.has_lost_track.as_deref()
+    }
+
+    /// The names that the process sees.
+    pub fn names(&self) -> impl Iterator<Item = &Path> {
+        self.entries.keys().map(|path| &**path).filter(|path| self.find(path).is_some())
+    }
+
+    /// Something was done a moment ago, by a call that is not seen: nothing has happened since. It cannot fail any more, but the power can
+    /// have gone before it or right after.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn see_late<T>(&mut self, done: impl FnOnce(&mut Disk) -> Result<T, i32>) -> Result<T, i32> {
+        let plan = self.plan;
+        if matches!(plan, Plan::Fails { .. } | Plan::FailsAndPowerGoes { .. }) {
+            self.plan = Plan::Well;
+        }
+        let seen = done(self);
+        self.plan = plan;
+        seen
     }
 
     fn sync_directory(&mut self) {
@@ -298,7 +362,7 @@ impl Disk {
         self.calls += 1;
         self.order += 1;
         match self.plan {
-            Plan::PowerGoes { at, after } if at == self.calls => {
+            Plan::PowerGoes { at, after } | Plan::FailsAndPowerGoes { at, after, .. } if at == self.calls => {
                 if after {
                     work(self);
                 }
@@ -306,6 +370,10 @@ impl Disk {
                 Err(rusqlite::ffi::SQLITE_IOERR)
             }
             Plan::Fails { at, error, from_then_on } if at == self.calls || (from_then_on && at < self.calls) => {
+                self.failures += 1;
+                Err(error)
+            }
+            Plan::FailsAndPowerGoes { fails, error, .. } if fails == self.calls => {
                 self.failures += 1;
                 Err(error)
             }
@@ -333,7 +401,7 @@ impl Disk {
                 Left::Nothing => entry.durable,
                 Left::Everything => entry.since.last().map_or(entry.durable, |(_, file)| *file),
                 Left::Prefix => entry.since.iter().rev().find_map(kept).unwrap_or(entry.durable),
-                Left::Subset | Left::SubsetAndGarbage => match random.index(entry.since.len() + 1) {
+                Left::Subset | Left::SubsetAndGarbage | Left::SomeNames => match random.index(entry.since.len() + 1) {
                     0 => entry.durable,
                     at => entry.since[at - 1].1,
                 },
@@ -354,7 +422,7 @@ impl File {
         for Pending { order, change } in &self.pending {
             match (left, change) {
                 (Left::Nothing, _) => {}
-                (Left::Everything, change) => apply(&mut bytes, change),
+                (Left::Everything | Left::SomeNames, change) => apply(&mut bytes, change),
                 (Left::Prefix, change) if *order <= last_kept => apply(&mut bytes, change),
                 (Left::Prefix, _) => {}
                 (_, Change::Truncate { .. }) if random.one_in(2) => apply(&mut bytes, change),

@@ -171,17 +171,27 @@ unsafe extern "C" fn open(
     {
         return error;
     }
-    let was_there = ours.as_ref().is_some_and(|(path, _)| path.exists());
+    let may_make = flags & rusqlite::ffi::SQLITE_OPEN_CREATE != 0;
     let number = match &ours {
-        Some((path, kind)) if !was_there && flags & rusqlite::ffi::SQLITE_OPEN_CREATE != 0 => {
-            match with_disk(|disk| disk.create(path, *kind)) {
+        Some((path, _)) if path.exists() || may_make => {
+            // One that is there and not known was made by the process just now, not through SQLite.
+            let was_there = path.exists();
+            let create = |disk: &mut Disk| {
+                if was_there { disk.see_late(|disk| disk.create(path)) } else { disk.create(path) }
+            };
+            match with_disk(|disk| disk.find(path).map_or_else(|| create(disk), Ok)) {
                 Ok(number) => Some(number),
                 Err(error) => return error,
             }
         }
-        Some((path, _)) => with_disk(|disk| disk.find(path)),
-        None => None,
+        _ => None,
     };
+    if may_make
+        && kind != Some(Kind::Database)
+        && let Some(number) = number
+    {
+        with_disk(|disk| disk.opened_to_make(number));
+    }
     let inner = inner(file);
     // SAFETY: the inner file has its `szOsFile` bytes behind the head; the default VFS is called with itself.
     let result = unsafe { (*below()).xOpen.expect("xOpen")(below(), name, inner, flags, out_flags) };
@@ -196,14 +206,21 @@ unsafe extern "C" fn open(
 unsafe extern "C" fn delete(_: *mut sqlite3_vfs, name: *const c_char, sync_directory: c_int) -> c_int {
     // SAFETY: SQLite names a file.
     let its = unsafe { path(name) };
-    if DISK.with_borrow(Option::is_some)
-        && its.exists()
-        && let Err(error) = with_disk(|disk| disk.delete(&its, sync_directory != 0))
+    let was_there = its.exists();
+    if was_there && let Some(Err(error)) = with_disk_if_any(|disk| disk.delete(&its)) {
+        return error;
+    }
+    BELOW_IS_AT_WORK.set(true);
+    // SAFETY: as SQLite called us.
+    let result = unsafe { (*below()).xDelete.expect("xDelete")(below(), name, 0) };
+    BELOW_IS_AT_WORK.set(false);
+    if was_there
+        && sync_directory != 0
+        && let Some(Err(error)) = with_disk_if_any(Disk::sync_names)
     {
         return error;
     }
-    // SAFETY: as SQLite called us.
-    unsafe { (*below()).xDelete.expect("xDelete")(below(), name, 0) }
+    result
 }
 
 /// # Safety

@@ -5,7 +5,7 @@ use power_loss::play;
 use power_loss::world::Mistake;
 
 /// Each must be found within so many seeds: at least ten times what it took when it was planted.
-const FAULTS: [(&str, Lie, Mistake, u64); 8] = [
+const FAULTS: [(&str, Lie, Mistake, u64); 13] = [
     ("nothing is synced (synchronous=OFF)", Lie::NothingIsSynced, Mistake::None, 200),
     ("commits are not synced (synchronous=NORMAL)", Lie::CommitsAreNotSynced, Mistake::None, 200),
     ("checkpoints do not sync the database", Lie::TheDatabaseIsNotSynced, Mistake::None, 200),
@@ -14,6 +14,11 @@ const FAULTS: [(&str, Lie, Mistake, u64); 8] = [
     ("acknowledged before the append", Lie::None, Mistake::AcknowledgedTooEarly, 200),
     ("one commit too many is trimmed", Lie::None, Mistake::TrimmedTooFar, 200),
     ("trimmed before the rows are written", Lie::None, Mistake::TrimmedBeforeTheRows, 200),
+    ("what the server syncs by itself is not synced", Lie::TheServersOwnSyncsAreNone, Mistake::None, 200),
+    ("an account's change is answered before it is made", Lie::None, Mistake::AccountAnsweredTooEarly, 400),
+    ("a backup is named without a sync", Lie::None, Mistake::BackedUpWithoutASync, 200),
+    ("a restored database is named without a sync", Lie::None, Mistake::RestoredWithoutASync, 400),
+    ("a restored database grants at once", Lie::None, Mistake::RestoredWithoutGrace, 200),
 ];
 
 #[test]

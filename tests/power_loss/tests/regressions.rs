@@ -150,6 +150,32 @@ fn the_first_grant_survives_a_loss_of_power_whatever_became_of_the_starts_before
     }
 }
 
+/// SQLite takes no notice when the sync of a directory fails, and does not try again. So the server syncs it itself, and first of all when it
+/// has made the database file: else a `-wal` file could be left without it, which every later start refuses.
+#[test]
+fn a_sync_of_the_directory_that_fails_unseen_takes_nothing_back_and_leaves_no_start_refused() {
+    let fails = |at| Plan::Fails { at, error: SQLITE_IOERR_FSYNC, from_then_on: false };
+    let (calls, _) = Machine::new(0).process(Plan::Well, |process| process.commit());
+    let is_unseen = |at: &u64| Machine::new(0).process(fails(*at), |process| process.commit()).1.is_ok();
+    let unseen: Vec<u64> = (1..=calls).filter(is_unseen).collect();
+    assert!((1..5).contains(&unseen.len()), "of {calls} calls these fail unseen: {unseen:?}");
+    // No torn first page: without the name of its rollback journal it is refused, as too short for a database.
+    let leftovers = [Left::Nothing, Left::Everything, Left::SomeNames];
+    for (seed, left) in (0..8).flat_map(|seed| leftovers.map(|left| (seed, left))) {
+        for &at in &unseen {
+            // The first grant is acknowledged, and then the power goes; or it goes in some call before.
+            let goes = |later| Plan::FailsAndPowerGoes { fails: at, error: SQLITE_IOERR_FSYNC, at: later, after: true };
+            for plan in (at + 1..=calls).map(goes).chain([fails(at)]) {
+                let mut machine = Machine::new(seed);
+                let (_, end) = machine.process(plan, |process| process.commit());
+                assert_eq!(end.is_ok(), matches!(plan, Plan::Fails { .. }), "{plan:?}");
+                machine.lose_power(left);
+                machine.is_well();
+            }
+        }
+    }
+}
+
 /// Found by seed 414. After a sync that failed, the process goes on to see what is not on the disk, and so does the next one: it shows a
 /// commit that the next loss of power takes back, or that a checkpoint has half copied by then.
 #[test]

@@ -31,6 +31,12 @@ fn what_was_acknowledged_survives_any_loss_of_power_and_any_error_of_the_disk() 
             tally.unacknowledged_but_there,
             tally.unacknowledged_and_gone,
             tally.checkpoints,
+            tally.account_changes,
+            tally.account_changes_and_gone,
+            tally.backups,
+            tally.between_slices,
+            tally.in_a_restore,
+            tally.restored,
         ];
         assert!(met.iter().all(|met| *met >= 5), "a corner is hardly ever met: {tally:?}");
     }
