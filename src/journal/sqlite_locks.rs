@@ -4,8 +4,8 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params_from_iter};
 use uuid::Uuid;
 
-use super::sqlite_meta::{as_sql, unsigned};
-use super::sqlite_sums::{Sum, check, checksum, wrong};
+use super::sqlite_meta::as_sql;
+use super::sqlite_sums::{Sum, check_fields, checksum, wrong};
 use super::{Row, RowChange};
 use crate::fence::Fence;
 use crate::lease::{LockName, MAX_METADATA_BYTES, Ttl, UserId};
@@ -58,21 +58,25 @@ fn put(connection: &Connection, row: &Row) -> rusqlite::Result<u32> {
 
 /// Reads a row: each field checked as it was when it was written, then the checksum, which goes into `sum`.
 pub(super) fn read(row: &SqlRow<'_>, sum: &mut Sum) -> rusqlite::Result<Row> {
-    let name = row.get_ref(0)?.as_str()?;
+    let fields: [ValueRef<'_>; 6] = std::array::from_fn(|column| row.get_ref_unwrap(column));
+    let [name, user, lease_id, token, ttl, metadata] = fields;
+    let name = name.as_str()?;
     let impossible = |what: &str| wrong(format!("the row of lock '{name}' has an impossible {what}"));
-    let lease_id = row.get_ref(2)?.as_str().ok().and_then(|text| Uuid::try_parse(text).ok());
-    let metadata = match row.get_ref(5)?.as_str_or_null().map_err(|_| impossible("metadata"))? {
+    let number = |field: ValueRef<'_>| field.as_i64().ok().and_then(|value| u64::try_from(value).ok());
+    let lease_id = lease_id.as_str().ok().and_then(|text| Uuid::try_parse(text).ok());
+    let metadata = match metadata.as_str_or_null().map_err(|_| impossible("metadata"))? {
         Some(note) if note.len() > MAX_METADATA_BYTES => return Err(impossible("metadata")),
         note => note.map(Box::from),
     };
+    let user = number(user).and_then(|user| u32::try_from(user).ok()).map(UserId);
     let read = Row {
         name: LockName::new(name).map_err(|_| impossible("name"))?,
-        user: UserId(row.get(1).map_err(|_| impossible("user_id"))?),
+        user: user.ok_or_else(|| impossible("user_id"))?,
         lease_id: lease_id.ok_or_else(|| impossible("lease_id"))?,
-        token: unsigned(row, 3).ok().and_then(Fence::recovered).ok_or_else(|| impossible("token"))?,
-        ttl: unsigned(row, 4).ok().and_then(Ttl::from_seconds).ok_or_else(|| impossible("ttl_seconds"))?,
+        token: number(token).and_then(Fence::recovered).ok_or_else(|| impossible("token"))?,
+        ttl: number(ttl).and_then(Ttl::from_seconds).ok_or_else(|| impossible("ttl_seconds"))?,
         metadata,
     };
-    sum.add(check(row, 6, || format!("lock '{name}'"))?);
+    sum.add(check_fields(fields, row.get_ref_unwrap(6), || format!("lock '{name}'"))?);
     Ok(read)
 }

@@ -35,7 +35,7 @@ pub(super) fn wrong(what: String) -> rusqlite::Error {
 
 /// The checksum of a row with these fields.
 pub(super) fn checksum<'a>(fields: impl IntoIterator<Item = ValueRef<'a>>) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
+    let mut gathered = Gathered { hasher: crc32fast::Hasher::new(), bytes: [0; GATHERED], filled: 0 };
     for field in fields {
         // Its type, and its value or its length.
         let mut head = [0; 9];
@@ -48,18 +48,58 @@ pub(super) fn checksum<'a>(fields: impl IntoIterator<Item = ValueRef<'a>>) -> u3
         };
         head[0] = kind;
         head[1..].copy_from_slice(&number.to_le_bytes());
-        hasher.update(&head);
-        hasher.update(bytes);
+        gathered.put(&head);
+        gathered.put(bytes);
     }
-    hasher.finalize()
+    gathered.pass_on();
+    gathered.hasher.finalize()
+}
+
+/// What most rows come to.
+const GATHERED: usize = 256;
+
+/// Passes many small pieces on as a few large ones, which a CRC is several times as fast over.
+struct Gathered {
+    hasher: crc32fast::Hasher,
+    bytes: [u8; GATHERED],
+    filled: usize,
+}
+
+impl Gathered {
+    fn put(&mut self, piece: &[u8]) {
+        if piece.len() > GATHERED - self.filled {
+            self.pass_on();
+        }
+        match self.bytes[self.filled..].get_mut(..piece.len()) {
+            Some(room) => {
+                room.copy_from_slice(piece);
+                self.filled += piece.len();
+            }
+            None => self.hasher.update(piece),
+        }
+    }
+
+    fn pass_on(&mut self) {
+        self.hasher.update(&self.bytes[..self.filled]);
+        self.filled = 0;
+    }
 }
 
 /// Checks the first `fields` columns of a row against the checksum in the column after them, and gives it.
 pub(super) fn check(row: &Row<'_>, fields: usize, of_what: impl FnOnce() -> String) -> rusqlite::Result<u32> {
-    let reckoned = checksum((0..fields).map(|column| row.get_ref_unwrap(column)));
-    match row.get_ref(fields)? {
-        ValueRef::Integer(stored) if stored == i64::from(reckoned) => Ok(reckoned),
-        _ => Err(wrong(format!("the row of {} does not match its checksum", of_what()))),
+    check_fields((0..fields).map(|column| row.get_ref_unwrap(column)), row.get_ref(fields)?, of_what)
+}
+
+/// The same, of fields that are at hand.
+pub(super) fn check_fields<'a>(
+    fields: impl IntoIterator<Item = ValueRef<'a>>,
+    stored: ValueRef<'_>,
+    of_what: impl FnOnce() -> String,
+) -> rusqlite::Result<u32> {
+    let reckoned = checksum(fields);
+    match stored == ValueRef::Integer(reckoned.into()) {
+        true => Ok(reckoned),
+        false => Err(wrong(format!("the row of {} does not match its checksum", of_what()))),
     }
 }
 
@@ -172,6 +212,19 @@ mod tests {
         sums.sort_unstable();
         sums.dedup();
         assert_eq!(sums.len(), rows.len());
+    }
+
+    #[test]
+    fn a_checksum_is_that_of_all_bytes_in_a_row_however_long_they_are() {
+        for length in [0, 1, 200, 237, 238, 239, 256, 257, 1024, 5000] {
+            let text = "x".repeat(length);
+            let mut bytes = vec![1, 7, 0, 0, 0, 0, 0, 0, 0, 3];
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(&[0; 9]);
+            let fields = [ValueRef::Integer(7), ValueRef::Text(text.as_bytes()), ValueRef::Null];
+            assert_eq!(checksum(fields), crc32fast::hash(&bytes), "{length}");
+        }
     }
 
     #[test]
