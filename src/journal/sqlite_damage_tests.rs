@@ -148,6 +148,16 @@ fn an_old_page_in_the_place_of_a_newer_one_is_refused() {
 }
 
 #[test]
+fn a_header_that_would_have_sqlite_write_into_the_page_of_meta_is_refused() {
+    let directory = closed_database();
+    let mut bytes = fs::read(directory.file()).unwrap();
+    bytes[55] = 1;
+    fs::write(directory.file(), bytes).unwrap();
+    refused(&directory.file(), "auto_vacuum");
+    assert!(why_not(&directory.file()).ends_with(REMEDY));
+}
+
+#[test]
 fn dead_commits_may_hold_anything() {
     let directory = closed_database();
     directory.with_sql("UPDATE journal SET records = x'00', checksum = 0 WHERE number = 1");
