@@ -6,8 +6,8 @@
 //! - **Tokens go on rising.** The mark becomes [`TOKENS_A_SECOND`] for each second since 1970, by the wall clock: more than all that were
 //!   ever minted, and than earlier restores have skipped. A step above the backup's own mark would not do: a second restore of one
 //!   backup, or one of an older one, would come out where the first did, whose tokens have been minted since. A clock that is up to an
-//!   hour slow does no harm, because nothing is minted in the first hour after a restore. If it is so wrong that it does not even
-//!   reach the backup's mark, that goes up by [`MARK_STEP`] instead. A restore that would take it to 2^53 (in the year 2242) is refused.
+//!   hour slow does no harm, because nothing is minted in the first hour after a restore. If it stays behind the backup's mark by
+//!   more than that, it is wrong, and the mark goes up by [`MARK_STEP`] instead. A restore that would take it to 2^53 (in the year 2242) is refused.
 //! - **No lease is kept.** One that the backup shows may have been released since, and granted to another.
 //! - **No lock is granted for [`GRACE_S`]**, the longest TTL, after the first start: a holder that the backup does not
 //!   know may believe in its lease for so long. It is stored, and cleared only once a start has run for that
@@ -33,8 +33,9 @@ pub const GRACE_S: u64 = Ttl::MAX_SECONDS as u64;
 /// The tokens below 2^53 would run out.
 pub(super) fn restored(backup: &Recovered, with_grace: bool, now_s: u64) -> Result<Meta, JournalError> {
     let by_the_clock = now_s.saturating_mul(TOKENS_A_SECOND);
-    let is_possible = backup.mark < by_the_clock && by_the_clock < HIGHEST_TOKEN;
-    let mark = if is_possible { by_the_clock } else { backup.mark.saturating_add(MARK_STEP) };
+    let at_most_slow = by_the_clock.saturating_add(GRACE_S * TOKENS_A_SECOND);
+    let is_possible = backup.mark <= at_most_slow && by_the_clock < HIGHEST_TOKEN;
+    let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };
     if mark >= HIGHEST_TOKEN {
         return Err(JournalError::Failed(format!(
             "the backup's highest fencing token is {}: a restore adds 2^42, and tokens must stay below 2^53",
@@ -75,8 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn rule_5_a_backup_made_and_restored_right_after_a_restore_skips_no_tokens() {
+        for now_s in [NOW_S, NOW_S - 3_600] {
+            assert_eq!(restored(&backup(NOW_S << 20), true, now_s).unwrap().mark, NOW_S << 20);
+        }
+    }
+
+    #[test]
     fn a_clock_that_cannot_be_right_does_not_lower_the_mark() {
-        for (of, now_s) in [(9, 0), (NOW_S << 20, NOW_S - 1), (NOW_S << 20, 1 << 33), (9, u64::MAX)] {
+        for (of, now_s) in [(9, 0), (NOW_S << 20, NOW_S - 3_601), (NOW_S << 20, 1 << 33), (9, u64::MAX)] {
             assert_eq!(restored(&backup(of), true, now_s).unwrap().mark, of + MARK_STEP);
         }
     }

@@ -248,16 +248,16 @@ pub const FAULTS: [Fault; 36] = [
         within: 200,
         edits: &[Edit {
             file: "journal/restore.rs",
-            find: "let mark = if is_possible { by_the_clock } else { backup.mark.saturating_add(MARK_STEP) };",
+            find: "let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };",
             replace: "let mark = backup.mark;",
         }],
     },
     Fault {
         name: "a_second_restore_comes_out_where_the_first_did",
-        within: 1000,
+        within: 200,
         edits: &[Edit {
             file: "journal/restore.rs",
-            find: "let mark = if is_possible { by_the_clock } else { backup.mark.saturating_add(MARK_STEP) };",
+            find: "let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };",
             replace: "let mark = backup.mark.saturating_add(MARK_STEP);",
         }],
     },
