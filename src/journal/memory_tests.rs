@@ -138,14 +138,14 @@ fn a_restored_disk_holds_no_lease_counts_on_higher_and_waits_until_the_grace_has
     let disk = Disk::new(LIMITS);
     let (mut journal, _) = started(&disk);
     journal.append(&commit(1)).unwrap();
-    let restored = disk.restored(true, 1_000_000_000).unwrap();
+    let restored = disk.restored(true, 1_800_000_000).unwrap();
     for _ in 0..2 {
         let found = started(&restored).1;
-        assert_eq!((found.mark, found.last_commit, found.grace_s), (1_000_000_000 << 20, 1, 3600));
+        assert_eq!((found.mark, found.last_commit, found.grace_s), (1_800_000_000 << 20, 1, 3600));
         assert!(found.locks.is_empty() && found.tail.is_empty());
     }
     started(&restored).0.end_grace().unwrap();
     assert_eq!(started(&restored).1.grace_s, 0);
-    let twice = disk.restored(false, 1_000_000_000).unwrap().restored(false, 1_000_000_060).unwrap();
-    assert_eq!(started(&twice).1.mark, 1_000_000_060 << 20);
+    let twice = disk.restored(false, 1_800_000_000).unwrap().restored(false, 1_800_000_060).unwrap();
+    assert_eq!(started(&twice).1.mark, 1_800_000_060 << 20);
 }

@@ -22,6 +22,8 @@ use crate::lease::Ttl;
 
 /// So many tokens are taken to have been minted in each second since 1970, at most: a million, on the average.
 pub const TOKENS_A_SECOND: u64 = 1 << 20;
+/// A wall clock before 2025 is wrong.
+const FIRST_S: u64 = 1_735_689_600;
 /// How far a restore raises the mark of the fencing tokens if the wall clock is of no use: at a million a second it lasts fifty days.
 pub const MARK_STEP: u64 = 1 << 42;
 /// For how many seconds after a restore no lock is granted.
@@ -34,7 +36,7 @@ pub const GRACE_S: u64 = Ttl::MAX_SECONDS as u64;
 pub(super) fn restored(backup: &Recovered, with_grace: bool, now_s: u64) -> Result<Meta, JournalError> {
     let by_the_clock = now_s.saturating_mul(TOKENS_A_SECOND);
     let at_most_slow = by_the_clock.saturating_add(GRACE_S * TOKENS_A_SECOND);
-    let is_possible = backup.mark <= at_most_slow && by_the_clock < HIGHEST_TOKEN;
+    let is_possible = now_s >= FIRST_S && backup.mark <= at_most_slow && by_the_clock < HIGHEST_TOKEN;
     let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };
     if mark >= HIGHEST_TOKEN {
         return Err(JournalError::Failed(format!(
