@@ -15,6 +15,8 @@
 //! and has seen the other: either the producer finds "asleep" and rings, or the consumer dozed after
 //! the producer's knock and its second look finds the push. There is no third case, and no fence.
 //! A knock that finds the flag awake costs no system call; so there is at most one ring per sleep.
+//! One push goes without a knock of its producer: that of an answer which a commit to come will wake its
+//! reader for, see `hub/turn.rs`.
 //!
 //! The journal wakes a worker only if it sleeps *on a commit*: `doze` says whether it does, and
 //! [`Gate::knock_if_waiting`] rings only then.
@@ -154,7 +156,7 @@ impl<M: Mail> Inbox<M> {
         })
     }
 
-    /// Puts an answer in; the caller knocks, once for many.
+    /// Puts an answer in; the caller knocks, once for many, or knows of a commit that will (`hub/turn.rs`).
     ///
     /// # Panics
     /// If the owner had more asks outstanding than it said it would.

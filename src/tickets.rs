@@ -69,6 +69,11 @@ impl<T> Tickets<T> {
         waiter
     }
 
+    /// What all the tickets that are out were opened with. It looks at every place.
+    pub fn waiters(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|place| place.waiter.as_ref())
+    }
+
     /// How many tickets are out.
     pub fn outstanding(&self) -> usize {
         self.places.len() - self.free.len()
@@ -90,7 +95,9 @@ mod tests {
     fn an_answer_finds_the_one_who_waits() {
         let mut tickets = Tickets::new(2);
         let (a, b) = (tickets.open("a").unwrap(), tickets.open("b").unwrap());
+        assert!(tickets.waiters().eq(&["a", "b"]));
         assert_eq!(tickets.settle(b), "b");
+        assert!(tickets.waiters().eq(&["a"]));
         assert_eq!(tickets.settle(a), "a");
         assert_eq!(tickets.outstanding(), 0);
     }

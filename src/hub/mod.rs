@@ -253,8 +253,8 @@ impl Hub {
 
     fn post(&self, origin: u16, ticket: Ticket, applied_ns: u64, body: Answered) {
         // Nobody may see it before a commit that has not begun: then it is time enough to wake the origin, and the
-        // journal does that, for whoever has asks outstanding.
-        let a_commit_wakes_it = self.shard.borrow().is_open(body.rests_on()) && !self.intake.has_failed();
+        // journal does that, for whoever has asks outstanding. Should it fail instead, the origin tells them by itself.
+        let a_commit_wakes_it = self.shard.borrow().is_open(body.rests_on());
         self.mesh.inbox(origin.into()).post_answer(Answer { ticket, applied_ns, body });
         if !a_commit_wakes_it {
             self.turn.has_posted_to(origin.into());

@@ -1,6 +1,6 @@
 //! Hubs of two cores and a journal in memory, driven turn by turn on one thread: what the threads do, without the threads.
 
-use std::task::Context;
+use std::task::{Context, Wake};
 
 use uuid::Uuid;
 
@@ -12,7 +12,16 @@ use crate::lease::{LockName, Op, Outcome, Ttl};
 use crate::mesh::ASKS;
 use crate::metrics::JournalMetrics;
 use crate::quota::Quota;
-use crate::sync::Bell;
+use crate::sync::{AtomicBool, Bell, Ordering};
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 struct Rig {
     hubs: Vec<Hub>,
@@ -321,6 +330,32 @@ fn rule_12_when_the_journal_fails_everybody_is_told_and_nothing_more_is_acknowle
     assert!(!mesh.inbox(0).gate().is_asleep(), "who waits is woken");
     assert!(matches!(hubs[0].settled(&mut pending), Some(Err(Unavailable::JournalFailed))));
     assert!(hubs[0].has_failed());
+}
+
+#[test]
+fn rule_12_whose_answer_is_not_home_is_told_of_the_failure_too_and_at_once() {
+    let rig = Rig::new(2);
+    let woken = Arc::new(Woken::default());
+    let name = rig.name(1, 0);
+    let mut pending = rig.acquire(0, &name);
+    rig.hubs[0].wake_when_settled(&pending, &woken.clone().into());
+    rig.end_turn(0);
+    assert!(rig.asleep(0));
+    rig.disk.fail_next(Call::Append, Effect::Whole);
+    drop(rig.acquire(1, &rig.name(1, 1)));
+    rig.hubs[1].shard.borrow_mut().hand_over(1, &rig.hubs[1].intake);
+    let Rig { hubs, mesh, writer, .. } = rig;
+    assert!(writer.run().is_err(), "the thread ends");
+    assert!(!mesh.inbox(0).gate().is_asleep());
+    let end_turn = |core: usize| hubs[core].end_turn(&mut Context::from_waker(Waker::noop()));
+    end_turn(0);
+    assert!(woken.0.load(Ordering::Relaxed), "before the answer comes, which nobody knocks for");
+    assert!(matches!(hubs[0].settled(&mut pending), Some(Err(Unavailable::JournalFailed))));
+    end_turn(0);
+    end_turn(1);
+    assert!(mesh.inbox(0).gate().is_asleep() && !mesh.inbox(0).is_empty(), "nobody waits for it any more");
+    end_turn(0);
+    assert_eq!(hubs[0].tickets.borrow().outstanding(), 0);
 }
 
 #[test]

@@ -7,7 +7,10 @@
 //!
 //! A neighbour is knocked at once a turn, for all that was posted to it, and not at all for answers that rest on changes of
 //! this turn: those go to the journal after the post, nobody may see the answers before their commit, and the commit wakes
-//! every core that has asks outstanding. So a request that is handed over and back wakes its origin once, not twice.
+//! every core that has asks outstanding. So a request that is handed over and back wakes its origin once, not twice. If the
+//! journal fails there is no such commit, and nobody knocks for an answer then: each core is knocked at once, and wakes all its
+//! tasks by itself, those whose answers have not come home too. It dozes only after it has done so, or before the failure
+//! was said, and then the knock rings.
 //!
 //! An awake hub rings its own bell in two cases: when a turn's bounds leave something to do, and when a task that never
 //! has to wait must rest. Both want to go on *after* the I/O that is ready by now, and the runtime looks at I/O only
@@ -44,6 +47,8 @@ pub(super) struct Turn {
     /// A batch was handed over.
     handed_over: Cell<bool>,
     sweep_is_due: Cell<bool>,
+    /// The journal has failed, and all who waited were woken. Whoever looks later sees that it has failed, and does not wait.
+    told_of_failure: Cell<bool>,
     /// Ends of turns so far.
     ended: Cell<u64>,
     /// Tasks that let others go first.
@@ -179,6 +184,10 @@ impl Hub {
     fn release(&self) -> bool {
         let durable = self.intake.watermark(self.core).durable();
         self.waiters.release(&self.intake, |waiter| self.turn.wake(waiter));
+        if self.intake.has_failed() && !self.turn.told_of_failure.replace(true) {
+            let tickets = self.tickets.borrow();
+            tickets.waiters().filter_map(|parcel| parcel.waiter.take()).for_each(|waiter| self.turn.wake(waiter));
+        }
         !self.shard.borrow_mut().forget(durable, FORGET_PER_TURN)
     }
 
@@ -213,6 +222,6 @@ impl Hub {
             || self.waiters.has_news(&self.intake)
             || (self.shard.borrow().has_changes() && self.intake.has_room(self.core))
             || (self.turn.sweep_is_due.get() && self.intake.has_taken_all(self.core))
-            || (self.intake.has_failed() && self.waiters.any())
+            || (self.intake.has_failed() && !self.turn.told_of_failure.get())
     }
 }

@@ -18,7 +18,7 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 36] = [
+pub const FAULTS: [Fault; 37] = [
     Fault {
         name: "acknowledged_before_the_commit",
         within: 100,
@@ -218,6 +218,15 @@ pub const FAULTS: [Fault; 36] = [
             file: "hub/turn.rs",
             find: "gate.doze(waits_for_room || self.awaits_a_commit() || turn.sweep_is_due.get());",
             replace: "gate.doze(waits_for_room || turn.sweep_is_due.get());",
+        }],
+    },
+    Fault {
+        name: "the_sleeper_does_not_say_that_what_it_asked_for_waits_for_a_commit",
+        within: 100,
+        edits: &[Edit {
+            file: "hub/turn.rs",
+            find: "self.waiters.any() || self.tickets.borrow().outstanding() > 0",
+            replace: "self.waiters.any()",
         }],
     },
     Fault {

@@ -289,8 +289,15 @@ impl World {
             corners::met("the journal fails while the process goes on");
         }
         trace::note(|| format!("the journal has ended: {end:?}"));
-        for _ in 0..self.random.below(30) {
+        let steps = self.random.below(30);
+        for _ in 0..steps {
             self.fleet.borrow_mut().any_core();
+        }
+        if end.is_err() && steps < 15 {
+            // No timer helps here either: all are told at once that there will be no commit.
+            self.fleet.borrow_mut().all_cores();
+            let waiting = self.fleet.borrow().waiting();
+            assert!(waiting == 0, "liveness: {waiting} requests wait though the journal has failed");
         }
         self.crash("the process has ended");
     }
