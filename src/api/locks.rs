@@ -80,7 +80,7 @@ pub fn answer(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<
             .end(),
         Outcome::Released { lease_id } => {
             let Asked::Release(name) = asked else { unreachable!("only a release releases") };
-            Object::begin(body).word("status", "released").word("name", name).id("lease_id", *lease_id).end();
+            Object::begin(body).word("status", "released").name("name", name).id("lease_id", *lease_id).end();
         }
         Outcome::Denied(Denied::NotFound) => return Err(error::lock_not_found()),
         Outcome::Denied(Denied::NotCurrent) => return Err(error::lease_not_current()),
@@ -99,7 +99,7 @@ fn who_holds(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<'
     match (asked, outcome) {
         (Asked::Status(name), Outcome::Held { holder, token, deadline_ns, metadata }) => {
             object
-                .word("name", name)
+                .name("name", name)
                 .word("status", "held")
                 .id("holder_id", view.holder_id(*holder))
                 .number("fencing_token", token.get())
@@ -109,7 +109,7 @@ fn who_holds(body: &mut Vec<u8>, asked: &Asked, outcome: &Outcome, view: &View<'
             Answer::OK
         }
         (Asked::Status(name), _) => {
-            let object = object.word("name", name).word("status", "free").null("holder_id");
+            let object = object.name("name", name).word("status", "free").null("holder_id");
             object.null("fencing_token").null("expires_at").null("metadata").end();
             Answer::OK
         }
