@@ -50,7 +50,8 @@ pub struct Options {
     #[arg(long)]
     pub rate: Option<f64>,
     /// Which operations, with their weights: cycle (acquire, then release), renew, status, contend (acquire what --hold
-    /// holds: a refusal), leave (acquire a new name and let its lease run out), list, health
+    /// holds: a refusal), leave (acquire a new name and let its lease run out: the user must be allowed as many locks as are
+    /// taken in a --ttl, --max-locks-per-user), list, health
     #[arg(long, default_value = "cycle=1")]
     pub mix: String,
     /// Which names a cycle takes: own (one for each caller), fresh (never the same twice), uniform, zipf (both over
@@ -232,6 +233,9 @@ impl Options {
         if mix.contend > 0.0 && self.hold == 0 {
             return Err("--mix: contend needs locks that are held; give --hold".into());
         }
+        if mix.leave > 0.0 && self.protocol != Protocol::Octostore {
+            return Err("--mix: leave is for this server only".into());
+        }
         Ok(mix)
     }
 }
@@ -274,5 +278,6 @@ mod tests {
         ] {
             assert!(options(&nonsense).check().is_err(), "{nonsense:?}");
         }
+        assert!(options(&["--mix", "leave", "--protocol", "redis"]).check().is_err());
     }
 }

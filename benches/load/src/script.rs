@@ -1,4 +1,5 @@
-//! What a caller does next: operations by weight, names by distribution. Pure; the same seed gives the same script.
+//! What a caller does next: operations by weight, names by distribution. Pure; the same seed gives the same script, but for
+//! the names that are left, which begin where the caller of [`Script::new`] says: a second run must not meet them again.
 
 use crate::options::{Mix, Names, Options};
 
@@ -75,6 +76,7 @@ pub struct Script {
     hold: u64,
     random: Random,
     fresh: u64,
+    left: u64,
     leases: u64,
 }
 
@@ -88,8 +90,9 @@ pub struct Caller {
 }
 
 impl Script {
-    /// The script of thread `thread`.
-    pub fn new(options: &Options, mix: Mix, thread: u64) -> Script {
+    /// The script of thread `thread`, in a run that begins `now_us` microseconds after 1970. No run leaves so many locks that
+    /// a later one meets them: they are fewer than one in a microsecond.
+    pub fn new(options: &Options, mix: Mix, thread: u64, now_us: u64) -> Script {
         Script {
             mix,
             names: options.names,
@@ -100,6 +103,7 @@ impl Script {
             // Names and leases of different threads, and of runs with different seeds, never meet.
             fresh: (options.seed << 52) | (thread << 40),
             leases: (options.seed << 52) | (thread << 40) | (1 << 63),
+            left: (thread << 52) | now_us,
         }
     }
 
@@ -127,8 +131,8 @@ impl Script {
             return Operation::Acquire(Lock { lease: self.leases, ..held(self.random.below(self.hold)) });
         }
         if drawn(mix.leave) {
-            self.leases += 1;
-            return Operation::Acquire(Lock { family: Family::Left, number: self.fresh(), lease: self.leases });
+            self.left += 1;
+            return Operation::Acquire(Lock { family: Family::Left, number: self.left, lease: self.left });
         }
         if drawn(mix.list) {
             return Operation::List;
@@ -225,7 +229,7 @@ mod tests {
     fn script(arguments: &[&str]) -> Script {
         let options = Options::parse_from([&["load"], arguments].concat());
         let mix = options.check().expect("options that make a run");
-        Script::new(&options, mix, 0)
+        Script::new(&options, mix, 0, 1_800_000_000_000_000)
     }
 
     #[test]
@@ -259,7 +263,22 @@ mod tests {
         };
         let (one, other) = (left(), left());
         assert_eq!((one.family, other.family), (Family::Left, Family::Left));
-        assert_ne!((one.number, one.lease), (other.number, other.lease));
+        assert_ne!(one.number, other.number);
+    }
+
+    #[test]
+    fn what_one_run_has_left_no_later_run_meets_though_its_seed_is_the_same() {
+        let options = Options::parse_from(["load", "--mix", "leave", "--threads", "2"]);
+        let mix = options.check().expect("options that make a run");
+        let caller = Caller { number: 0, holds: None };
+        let mut seen = std::collections::HashSet::new();
+        for (thread, now_us) in [(0, 1_800_000_000_000_000), (1, 1_800_000_000_000_000), (0, 1_800_000_001_000_000)] {
+            let mut script = Script::new(&options, mix, thread, now_us);
+            for _ in 0..1000 {
+                let Operation::Acquire(lock) = script.next(&caller) else { panic!("nothing else is in the mix") };
+                assert!(seen.insert(lock.number) && lock.number < 1 << 63, "{lock:?}");
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use rustix::event::{Timespec, epoll};
@@ -124,11 +124,12 @@ impl<'a> Loop<'a> {
     fn new(job: &'a Job<'a>) -> Result<Loop<'a>, String> {
         let Options { connections, depth, threads, .. } = *job.options;
         let share = connections / threads + usize::from(job.thread < connections % threads);
+        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
         let unreachable = |e: io::Error| format!("{}: {e}; is the server up?", job.options.url);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|e| format!("epoll: {e}"))?;
         let mut lanes = Loop {
             job,
-            script: Script::new(job.options, job.mix, job.thread as u64),
+            script: Script::new(job.options, job.mix, job.thread as u64, now_us),
             poll,
             connections: Vec::with_capacity(share),
             broken: Vec::new(),
