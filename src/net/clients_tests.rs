@@ -61,6 +61,22 @@ fn one_that_is_late_in_sending_is_woken_and_may_still_be_told() {
 }
 
 #[test]
+fn who_reads_by_another_waker_than_before_is_woken_by_that_one() {
+    let clients = clients();
+    let (server, _client) = connection();
+    let entry = entry(&clients, &server);
+    let [before, now] = [(); 2].map(|()| Arc::new(Wakes::default()));
+    for wakes in [&before, &now] {
+        let waker = wakes.clone().into();
+        let mut reading = Box::pin(entry.unless_late(1000, pending::<()>()));
+        assert!(reading.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    clients.cut_the_late(1000);
+    let woken = |wakes: &Wakes| wakes.0.load(Ordering::Relaxed);
+    assert_eq!((woken(&before), woken(&now)), (0, 1));
+}
+
+#[test]
 fn what_has_come_counts_even_when_it_is_late() {
     let clients = clients();
     let (server, _client) = connection();

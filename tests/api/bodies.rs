@@ -19,7 +19,7 @@ crate::both_drivers! {
 fn a_body_that_is_no_json_is_refused(driver: Driver) {
     let server = Server::on(driver);
     let mut alice = server.user("alice");
-    let bad: [&[u8]; 9] = [
+    let bad: [&[u8]; 10] = [
         b"ttl_seconds=60",
         b"{",
         b"{\"ttl_seconds\": }",
@@ -27,6 +27,7 @@ fn a_body_that_is_no_json_is_refused(driver: Driver) {
         b"{} {}",
         b"{'ttl_seconds': 60}",
         b"{\"metadata\": \"\xff\"}",
+        b"{\"x\": \"\xff\", \"ttl_seconds\": 5}", // what is ignored must be UTF-8, too
         b"{\"metadata\": \"\\ud800\"}",
         b"{\"metadata\": \"a\nb\"}",
     ];
