@@ -18,7 +18,7 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 37] = [
+pub const FAULTS: [Fault; 38] = [
     Fault {
         name: "acknowledged_before_the_commit",
         within: 100,
@@ -227,6 +227,15 @@ pub const FAULTS: [Fault; 37] = [
             file: "hub/turn.rs",
             find: "self.waiters.any() || self.tickets.borrow().outstanding() > 0",
             replace: "self.waiters.any()",
+        }],
+    },
+    Fault {
+        name: "who_waits_for_another_core_is_not_told_that_the_journal_has_failed",
+        within: 2000,
+        edits: &[Edit {
+            file: "hub/turn.rs",
+            find: "tickets.waiters().filter_map(|parcel| parcel.waiter.take()).for_each(|waiter| self.turn.wake(waiter));",
+            replace: "drop(tickets);",
         }],
     },
     Fault {

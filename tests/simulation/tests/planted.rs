@@ -1,4 +1,5 @@
-//! Can the simulator find anything? The core with each of the planted faults, and how many seeds it takes.
+//! Can the simulator find anything? The core with each of the planted faults, and how many seeds it takes. A panic counts
+//! only if it is a promise's: one that the fault itself makes would show nothing of the simulator.
 
 // The core's `ahash` is the simulator's, here too.
 extern crate simulation as ahash;
@@ -6,6 +7,28 @@ extern crate simulation as ahash;
 use std::panic;
 
 use simulation::faults::FAULTS;
+
+/// How the messages of the promises begin: see `world/promises.rs`, `world/oracle.rs`, and where the world checks that cores
+/// come to rest. The last is the core's own, which finds its index at odds with itself.
+const PROMISES: [&str; 17] = [
+    "a short deadline: ",
+    "backups: ",
+    "counts: ",
+    "durable before shown: ",
+    "exclusion: ",
+    "integrity: ",
+    "leak: ",
+    "lists: ",
+    "liveness: ",
+    "no early end: ",
+    "one order: ",
+    "recovery: ",
+    "rest: ",
+    "restore: ",
+    "tokens: ",
+    "trimming goes back ",
+    "what is taken out is there",
+];
 
 include!(concat!(env!("OUT_DIR"), "/twins.rs"));
 
@@ -19,10 +42,14 @@ fn every_planted_fault_is_found_within_its_number_of_seeds() {
         let found = (0..fault.within).find_map(|seed| {
             let broken = panic::catch_unwind(|| run(seed)).err()?;
             let text = broken.downcast_ref::<String>().cloned();
-            Some((seed + 1, text.or(broken.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()))
+            let text = text.or(broken.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
+            Some((seed + 1, text))
         });
         match found {
             Some((seeds, by)) => {
+                if !PROMISES.iter().any(|promise| by.starts_with(promise)) {
+                    missed.push(name); // by a panic of its own
+                }
                 println!("{seeds:>6}  {:>6}  {name:<56} {}", fault.within, by.chars().take(60).collect::<String>());
             }
             None => missed.push(name),
