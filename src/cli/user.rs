@@ -55,7 +55,10 @@ pub fn run(command: &UserCommand, database: &Path) -> Result<(), Failure> {
 fn change_stopped(request: &Request, lock: &DatabaseLock) -> Result<Reply, Failure> {
     let change = UserChange::of(request)?.expect("a request about a user");
     let mut journal = SqliteJournal::open(lock.database(), Limits::STANDARD)?;
-    journal.recover()?; // nothing is written to a database that is not whole
+    // Nothing is written to a database that is not whole.
+    journal.recover()?;
+    journal.accounts(&[])?;
+    journal.tokens()?;
     let found = journal.holder(&change.errand.whose)?;
     let reply = match decide(&change.errand, found) {
         Ok(decided) => change.made(&journal.change_account(&decided)?),

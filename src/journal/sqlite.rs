@@ -233,6 +233,7 @@ impl SqliteJournal {
         let ring = Ring::new(self.limits, meta.last_commit, live);
         let recovered = recovery::replay(meta, commits, accounts, rows.map(|row| row.map_err(explain)))?;
         sum.check(kept, "locks").map_err(explain)?;
+        sqlite_schema::check_pages(&connection, &self.path)?;
         Ok((recovered, ring))
     }
 
@@ -253,7 +254,7 @@ impl SqliteJournal {
 impl Journal for SqliteJournal {
     fn recover(&mut self) -> Result<Recovered, JournalError> {
         let (recovered, ring) = self.read().map_err(|error| self.name_file(error))?;
-        // Only now, that all is known to be well, are the files changed: see `wal_holds_more` above.
+        // Only now, that pages, commits and locks are known to be well, are the files changed: see `wal_holds_more` above.
         self.checkpoint()?;
         self.ring = ring;
         Ok(recovered)
@@ -378,7 +379,7 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// Puts the path before what recovery found, which does not know it.
-fn name_file(path: &Path, error: JournalError) -> JournalError {
+pub(super) fn name_file(path: &Path, error: JournalError) -> JournalError {
     let path = path.display();
     match error {
         JournalError::Corrupt(what) if !what.contains(&*path.to_string()) => {

@@ -156,3 +156,73 @@ fn a_byte_that_changes_anywhere_is_refused_by_a_server_or_changes_nothing_that_i
     }
     assert!(flipped.refusals > 0 && flipped.passed > 0);
 }
+
+/// Tables with pages above those that hold the rows, and free pages.
+fn with_many_pages() -> Directory {
+    let directory = closed_database();
+    let mut journal = SqliteJournal::open(&directory.file(), LIMITS).unwrap();
+    let names = (0..300).map(|n| format!("user-{n}")).collect::<Vec<_>>();
+    journal.accounts(&names.iter().map(|name| ("static", &**name)).collect::<Vec<_>>()).unwrap();
+    journal.recover().unwrap();
+    let long = |n: u32| Row { metadata: Some("n".repeat(500).into()), ..row(&format!("lock-{n}"), 9) };
+    let puts = (0..300).map(|n| RowChange::Put(long(n))).collect::<Vec<_>>();
+    let deletes = (0..250).map(|n| RowChange::Delete(long(n).name)).collect::<Vec<_>>();
+    journal.fold(&puts, 9, 1).unwrap();
+    journal.fold(&deletes, 9, 1).unwrap();
+    journal.close().unwrap();
+    directory.with_sql_and_sums("INSERT INTO tokens SELECT randomblob(32), id, 1, 0 FROM accounts");
+    directory
+}
+
+#[test]
+fn a_page_above_the_rows_that_leads_elsewhere_is_refused() {
+    let directory = with_many_pages();
+    let whole = fs::read(directory.file()).unwrap();
+    let told = |path: &Path| -> Result<_, JournalError> {
+        let mut read = looked_at(path)?;
+        let (connection, _) = sqlite_schema::open_to_read(path)?;
+        let mut journal = SqliteJournal::of(path.to_owned(), connection, LIMITS)?;
+        let tokens = read[0].tokens.clone();
+        let holders = tokens.iter().map(|(hash, _)| journal.holder(&Whose::Opened(*hash)));
+        Ok((read.remove(0), holders.collect::<Result<Vec<_>, _>>()?))
+    };
+    let expected = told(&directory.file()).unwrap();
+    assert_eq!(expected.1.len(), 303);
+    let mut refusals = 0;
+    for table in ["accounts", "locks", "tokens", "sqlite_autoindex_accounts_2", "tokens_of_account"] {
+        let page = root_of(&directory, table);
+        assert!([2, 5].contains(&whole[page.start]), "{table} has one page only");
+        let told_of = page.filter(|&at| whole[at] != 0).collect::<Vec<_>>();
+        for &at in told_of.iter().step_by(told_of.len().div_ceil(100)) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x01;
+            fs::write(directory.file(), flipped).unwrap();
+            match told(&directory.file()) {
+                Ok(found) => assert!(found == expected, "{table}, byte {at}"),
+                Err(error) => {
+                    assert!(error.to_string().contains(REMEDY), "{table}, byte {at}: {error}");
+                    refusals += 1;
+                }
+            }
+        }
+    }
+    assert!(refusals > 50, "{refusals}");
+}
+
+#[test]
+fn a_page_that_is_free_and_in_use_is_refused_before_it_is_written_over() {
+    let directory = with_many_pages();
+    let whole = fs::read(directory.file()).unwrap();
+    let number = |at: usize| u32::from_be_bytes(*whole[at..].first_chunk().unwrap()) as usize;
+    let (trunk, pages) = ((number(32) - 1) * PAGE_BYTES as usize, whole.len() / PAGE_BYTES as usize);
+    let leaves = number(trunk + 4);
+    assert!(leaves > 5, "{leaves} free pages");
+    let free: Vec<usize> = (0..leaves).map(|leaf| number(trunk + 8 + 4 * leaf)).collect();
+    for in_use in (1..=pages as u32 + 1).filter(|page| !free.contains(&(*page as usize))) {
+        let mut changed = whole.clone();
+        changed[trunk + 8..][..4].copy_from_slice(&in_use.to_be_bytes());
+        fs::write(directory.file(), changed).unwrap();
+        assert!(why_not(&directory.file()).contains(REMEDY), "page {in_use}");
+        let _ = fs::remove_file(directory.wal());
+    }
+}

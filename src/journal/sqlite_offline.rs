@@ -43,7 +43,8 @@ impl SqliteJournal {
         let (connection, version) = sqlite_schema::open_to_read(&path)?;
         if version != SCHEMA_VERSION {
             return Err(JournalError::Failed(format!(
-                "{} is of schema version {version}: start this octostore on it once, which makes it version {SCHEMA_VERSION}",
+                "{} is of schema version {version}: if it is a backup, `octostore restore` takes it as it is; else start this \
+                 octostore on it once, which makes it version {SCHEMA_VERSION}",
                 path.display()
             )));
         }
@@ -59,14 +60,11 @@ impl SqliteJournal {
         let path = absolute(path)?;
         let (connection, _) = sqlite_schema::open_to_read(&path)?;
         let explain = |error| sqlite_schema::explain(&path, "checking", &error);
-        let damaged = |what: String| JournalError::Corrupt(format!("{} is damaged ({what}): {REMEDY}", path.display()));
-        let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(explain)?;
-        if found != "ok" {
-            return Err(damaged(found.lines().last().unwrap_or_default().to_owned()));
-        }
+        sqlite_schema::look_through(&connection, &path, "PRAGMA integrity_check(1)")?;
         let mut stray = connection.prepare("PRAGMA foreign_key_check").map_err(explain)?;
         if stray.exists([]).map_err(explain)? {
-            return Err(damaged("a lock belongs to no account".to_owned()));
+            let path = path.display();
+            return Err(JournalError::Corrupt(format!("{path} is damaged (a lock belongs to no account): {REMEDY}")));
         }
         Ok(())
     }

@@ -158,7 +158,7 @@ pub(super) fn check_index(connection: &Connection, entries: &str, rows: Sum, tab
     }
 }
 
-/// Appends bytes that sort as SQLite sorts the field among those of its type.
+/// Appends bytes that sort as SQLite sorts the field among those of its type. No text in an index of ours has a NUL.
 fn in_order(key: &mut Vec<u8>, field: ValueRef<'_>) {
     match field {
         ValueRef::Integer(value) => key.extend_from_slice(&(value.cast_unsigned() ^ 1 << 63).to_be_bytes()),

@@ -172,3 +172,16 @@ fn a_restore_takes_a_backup_of_an_earlier_version() {
     assert_eq!((recovered.locks.len(), recovered.mark, recovered.grace_s), (0, 5001 + (1 << 42), 3600));
     assert_eq!(journal.tokens().unwrap().len(), 3);
 }
+
+#[test]
+fn damage_in_a_database_of_an_earlier_version_gets_no_checksum() {
+    for (change, because) in [
+        ("UPDATE locks SET token = 9007199254740992 WHERE name = 'lock-77'", "CHECK constraint failed in locks"),
+        ("UPDATE accounts SET kind = '' WHERE id = 1", "CHECK constraint failed in accounts"),
+    ] {
+        let directory = of_version_2();
+        directory.with_sql(change);
+        refused(&directory.file(), because);
+        assert!(why_not(&directory.file()).ends_with(REMEDY));
+    }
+}
