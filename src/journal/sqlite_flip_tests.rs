@@ -160,7 +160,7 @@ fn a_byte_that_changes_anywhere_is_refused_by_a_server_or_changes_nothing_that_i
 /// Tables with pages above those that hold the rows, and free pages.
 fn with_many_pages() -> Directory {
     let directory = closed_database();
-    let mut journal = SqliteJournal::open(&directory.file(), LIMITS).unwrap();
+    let mut journal = SqliteJournal::open(directory.file(), LIMITS).unwrap();
     let names = (0..300).map(|n| format!("user-{n}")).collect::<Vec<_>>();
     journal.accounts(&names.iter().map(|name| ("static", &**name)).collect::<Vec<_>>()).unwrap();
     journal.recover().unwrap();
