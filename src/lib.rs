@@ -46,6 +46,7 @@ pub mod quota;
 pub mod watermark;
 
 pub mod address;
+pub mod calendar;
 pub mod clock;
 pub mod metrics;
 pub mod process;

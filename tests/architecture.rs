@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 14] = [
     &["logging"],
     &["process"],
     &["address", "clock", "http", "lease", "metrics"],
-    &["fence", "handoff", "quota", "sync", "vitals", "watermark"],
+    &["calendar", "fence", "handoff", "quota", "sync", "vitals", "watermark"],
 ];
 
 /// Who may name a thing: files, or directories that end with `/`.
@@ -45,9 +45,10 @@ const ONLY_IN: [(&str, &[&str]); 12] = [
 ];
 
 /// All that some modules may name of what is outside them: `use` and paths, by their beginnings.
-const MAY_NAME: [(&str, &[&str]); 8] = [
+const MAY_NAME: [(&str, &[&str]); 9] = [
     ("lease/", &["crate::lease", "crate::fence", "std", "uuid", "ahash", "compact_str", "hashbrown", "thiserror"]),
-    ("http/", &["crate::http", "std", "httparse", "jiff", "getrandom"]),
+    ("http/", &["crate::http", "crate::calendar", "std", "httparse", "getrandom"]),
+    ("calendar.rs", &["std"]),
     ("handoff.rs", &["crate::sync", "std"]),
     ("fence.rs", &["crate::sync", "std"]),
     ("watermark.rs", &["crate::sync", "std"]),

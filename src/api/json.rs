@@ -7,14 +7,14 @@
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::calendar::{LAST_S, Utc, digits};
 use crate::http::decimal;
 use crate::lease::LockName;
 
 /// More than most answers about a lock take.
 const USUAL_BYTES: usize = 256;
 /// The last millisecond of the year 9999, since 1970.
-const LAST_MS: i64 = 253_402_300_799_999;
-const MS_PER_DAY: u64 = 86_400_000;
+const LAST_MS: i64 = LAST_S as i64 * 1000 + 999;
 
 /// An object that is being written.
 #[must_use = "an object must be ended"]
@@ -119,39 +119,21 @@ impl Time {
     }
 
     fn text(self) -> [u8; 24] {
-        let (days, ms) = (self.unix_ms / MS_PER_DAY, self.unix_ms % MS_PER_DAY);
-        let (year, month, day) = civil(days);
+        let Utc { year, month, day, hour, minute, second, .. } = Utc::at(self.unix_ms / 1000);
         let mut text = *b"0000-00-00T00:00:00.000Z";
         for (place, number) in [
             (0..4, year),
             (5..7, month),
             (8..10, day),
-            (11..13, ms / 3_600_000),
-            (14..16, ms / 60_000 % 60),
-            (17..19, ms / 1000 % 60),
-            (20..23, ms % 1000),
+            (11..13, hour),
+            (14..16, minute),
+            (17..19, second),
+            (20..23, self.unix_ms % 1000),
         ] {
-            let mut number = number;
-            for digit in text[place].iter_mut().rev() {
-                *digit = b'0' + (number % 10) as u8;
-                number /= 10;
-            }
+            digits(&mut text[place], number);
         }
         text
     }
-}
-
-/// Year, month and day, `days` after 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"): years
-/// begin in March, so that the leap day is their last, and 400 of them always have 146,097 days.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468; // since 0000-03-01
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (400 * era + year_of_era + u64::from(month <= 2), month, day)
 }
 
 impl Serialize for Time {

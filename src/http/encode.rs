@@ -8,6 +8,7 @@
 //! release builds too. A client's bytes do not belong in a header; one that must carry them encodes them first.
 
 use super::request_id::RequestId;
+use crate::calendar::{Utc, digits};
 
 /// What a client that sent `Expect: 100-continue` waits for.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -20,14 +21,22 @@ pub const JSON: &str = "application/json";
 pub struct Date([u8; "Date: Mon, 23 Nov 2026 06:40:00 GMT\r\n".len()]);
 
 impl Date {
-    /// The date `unix_s` seconds after 1970. It stops at the end of the year 9999. Slow: call it once a second.
+    /// The date `unix_s` seconds after 1970. It stops at the end of the year 9999.
     pub fn at(unix_s: u64) -> Date {
-        let seconds = i64::try_from(unix_s).unwrap_or(i64::MAX);
-        let at = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-        let line = at.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
-        Date(line.as_bytes().try_into().expect("all dates from 1970 to 9999 are as long"))
+        let Utc { year, month, day, weekday, hour, minute, second } = Utc::at(unix_s);
+        let mut line = *b"Date: Sun, 00 Jan 0000 00:00:00 GMT\r\n";
+        line[6..9].copy_from_slice(WEEKDAYS[weekday as usize]);
+        line[14..17].copy_from_slice(MONTHS[month as usize - 1]);
+        for (place, number) in [(11..13, day), (18..22, year), (23..25, hour), (26..28, minute), (29..31, second)] {
+            digits(&mut line[place], number);
+        }
+        Date(line)
     }
 }
+
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 /// An answer without its body.
 #[derive(Clone, Copy, Debug)]

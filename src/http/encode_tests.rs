@@ -144,7 +144,17 @@ fn dates_are_what_the_standard_shows() {
     ] {
         assert_eq!(str::from_utf8(&Date::at(unix_s).0), Ok(&*format!("Date: {date}\r\n")));
     }
-    assert_eq!(Date::at(u64::MAX).0[..23], *b"Date: Thu, 30 Dec 9999 ");
+    assert_eq!(&Date::at(u64::MAX).0, b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n");
+}
+
+#[test]
+fn every_day_of_a_year_is_what_another_calendar_shows() {
+    for day in 0..366 {
+        let unix_s = 1_795_416_000 + day * 86_400;
+        let at = jiff::Timestamp::from_second(unix_s).unwrap();
+        let wanted = at.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();
+        assert_eq!(str::from_utf8(&Date::at(unix_s as u64).0), Ok(&*wanted));
+    }
 }
 
 #[test]
