@@ -256,8 +256,8 @@ impl Fleet {
             }
             if conn.broken {
                 let unheard = ready.into_iter().map(|(request, _)| request);
-                let unanswered = conn.flights.into_iter().map(|flight| flight.request);
-                unheard.chain(unanswered).chain(conn.wire).for_each(|request| self.oracle.lost(&request));
+                unheard.chain(conn.wire).for_each(|request| self.oracle.lost(&request));
+                conn.flights.into_iter().for_each(|flight| self.oracle.adrift(&flight.request));
                 return;
             }
             for (request, answer) in ready {

@@ -125,7 +125,12 @@ impl Oracle {
 
     /// Its client will never know what became of it. If it took effect, it has done so by now.
     pub fn lost(&mut self, request: &Request) {
-        self.close(request, true);
+        self.close(request, Some(self.last_sent));
+    }
+
+    /// The same of one that is still on its way between the cores: it may take effect at any time, after later ones, too.
+    pub fn adrift(&mut self, request: &Request) {
+        self.close(request, Some(u64::MAX));
     }
 
     /// A commit is on disk.
@@ -213,11 +218,11 @@ impl Oracle {
             (Answer::Healthy, Wanted::Health) => corners::met("the server is well"),
             (Answer::Unavailable(Unavailable::Overloaded), _) => {
                 corners::met("a request is refused for want of room");
-                self.close(request, false);
+                self.close(request, None);
             }
             (Answer::Unavailable(Unavailable::JournalFailed), _) => {
                 corners::met("a client is told that the journal has failed");
-                self.close(request, true);
+                self.lost(request);
             }
             _ => panic!("an answer of another kind than the request: {answer:?}"),
         }
@@ -234,7 +239,7 @@ impl Oracle {
 
     /// What the client of an attempt knows now.
     fn told(&mut self, request: &Request, outcome: &Outcome) {
-        self.close(request, false);
+        self.close(request, None);
         if matches!(&request.wanted, Wanted::Lock(_, Op::Status)) {
             return;
         }
@@ -290,15 +295,13 @@ impl Oracle {
         self.attempts.iter().position(is_it)
     }
 
-    /// A request is under way no longer; it may have taken effect `perhaps`, last of all.
-    fn close(&mut self, request: &Request, perhaps: bool) {
+    /// A request is under way no longer. If nobody knows whether it took effect, requests that come after this one are sure to have come later.
+    fn close(&mut self, request: &Request, unknown_until: Option<u64>) {
         let Some(at) = self.find(request) else { return };
         let attempt = &mut self.attempts[at];
         if let Some(open) = attempt.open.iter().position(|(number, _)| *number == request.number) {
             let (_, until_ns) = attempt.open.remove(open);
-            if perhaps {
-                attempt.lost.push((self.last_sent, until_ns));
-            }
+            attempt.lost.extend(unknown_until.map(|last_sent| (last_sent, until_ns)));
         }
     }
 }
