@@ -1,8 +1,8 @@
 //! The only reader of the system's clocks.
 //!
 //! Every decision rests on CLOCK_BOOTTIME: it never steps, and it goes on while the machine sleeps, so
-//! a lease does not outlive a suspended laptop. The wall clock is read for people only: `expires_at`,
-//! `Date`, log lines.
+//! a lease does not outlive a suspended laptop. The wall clock is read for people: `expires_at`,
+//! `Date`, log lines; and once for a decision, by `octostore restore`, which says why.
 
 pub use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub fn now_ns() -> u64 {
     ns(clock_gettime(ClockId::Boottime))
 }
 
-/// Nanoseconds of the wall clock since 1970-01-01 UTC: for people, never for a decision.
+/// Nanoseconds of the wall clock since 1970-01-01 UTC: for people, and for a restore's mark.
 pub fn wall_ns() -> u64 {
     ns(clock_gettime(ClockId::Realtime))
 }

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use crate::clock;
 use crate::config::RestoreArgs;
 use crate::database_lock::DatabaseLock;
-use crate::journal::{GRACE_S, SqliteJournal};
+use crate::journal::{GRACE_S, SqliteJournal, TOKENS_A_SECOND};
 
 /// Restores.
 ///
@@ -28,6 +28,7 @@ pub fn run(args: &RestoreArgs, database: &Path) -> Result<(), Failure> {
     tell(&format!("{} is restored from {}:", lock.database().display(), args.file.display()));
     tell(&format!("  {users} with their tokens kept, {leases} dropped;"));
     tell("  tokens that were rotated or removed since the backup are valid again: rotate them;");
+    tell(&format!("  fencing tokens go on above {};", now_s * TOKENS_A_SECOND));
     match args.no_grace {
         false => tell(&format!(
             "  no lock is granted for {GRACE_S} s from the first start, until older leases have run out."

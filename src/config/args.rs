@@ -72,8 +72,8 @@ one away first, with its -wal file. Of the backup,
   - users and tokens are kept: a token that was rotated since the backup is
     valid again, and the one that replaced it is not;
   - leases are dropped, and fencing tokens go on at a million for each second
-    since 1970, above every one that can have been given out: see to it that
-    the clock is right to the hour;
+    since 1970, above every one that can have been given out, if the clock is
+    right: it must not be an hour behind what it was at an earlier restore;
   - new locks are refused with a 503 for the first hour (the longest TTL) that
     the server runs: whoever got a lease after the backup may still believe in
     it. A restart within that hour begins it again.";

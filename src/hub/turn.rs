@@ -183,8 +183,10 @@ impl Hub {
     /// there is more to forget.
     fn release(&self) -> bool {
         let durable = self.intake.watermark(self.core).durable();
+        // Before the waiters are: a failure that comes right after this look is news, and told in the next turn.
+        let has_failed = self.intake.has_failed();
         self.waiters.release(&self.intake, |waiter| self.turn.wake(waiter));
-        if self.intake.has_failed() && !self.turn.told_of_failure.replace(true) {
+        if has_failed && !self.turn.told_of_failure.replace(true) {
             let tickets = self.tickets.borrow();
             tickets.waiters().filter_map(|parcel| parcel.waiter.take()).for_each(|waiter| self.turn.wake(waiter));
         }

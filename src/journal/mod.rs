@@ -42,7 +42,7 @@ pub use fold::{Dirty, Slice};
 pub use intake::{Batch, Errand, Intake};
 pub use memory::{Call, Disk, Effect, MemoryJournal};
 pub use record::{Corrupt, Records, decode, encode};
-pub use restore::{GRACE_S, MARK_STEP, TOKENS_A_SECOND};
+pub use restore::{GRACE_S, TOKENS_A_SECOND};
 pub use ring::Limits;
 pub use sqlite::SqliteJournal;
 pub use sqlite_offline::{Inspected, SCHEMA_VERSION};

@@ -6,8 +6,8 @@
 //! - **Tokens go on rising.** The mark becomes [`TOKENS_A_SECOND`] for each second since 1970, by the wall clock: more than all that were
 //!   ever minted, and than earlier restores have skipped. A step above the backup's own mark would not do: a second restore of one
 //!   backup, or one of an older one, would come out where the first did, whose tokens have been minted since. A clock that is up to an
-//!   hour slow does no harm, because nothing is minted in the first hour after a restore. If it stays behind the backup's mark by
-//!   more than that, it is wrong, and the mark goes up by [`MARK_STEP`] instead. A restore that would take it to 2^53 (in the year 2242) is refused.
+//!   hour behind what it was at an earlier restore does no harm, because nothing is minted in the first hour after one. A clock that is
+//!   behind the backup's own mark is refused: it is wrong now, or was ahead then, and no other number would be safe.
 //! - **No lease is kept.** One that the backup shows may have been released since, and granted to another.
 //! - **No lock is granted for [`GRACE_S`]**, the longest TTL, after the first start: a holder that the backup does not
 //!   know may believe in its lease for so long. It is stored, and cleared only once a start has run for that
@@ -24,23 +24,20 @@ use crate::lease::Ttl;
 pub const TOKENS_A_SECOND: u64 = 1 << 20;
 /// A wall clock before 2025 is wrong.
 const FIRST_S: u64 = 1_735_689_600;
-/// How far a restore raises the mark of the fencing tokens if the wall clock is of no use: at a million a second it lasts fifty days.
-pub const MARK_STEP: u64 = 1 << 42;
 /// For how many seconds after a restore no lock is granted.
 pub const GRACE_S: u64 = Ttl::MAX_SECONDS as u64;
 
 /// What is stored once, after the restore of a backup that recovers as `backup`, at `now_s` by the wall clock; no row and no commit is kept.
 ///
 /// # Errors
-/// The tokens below 2^53 would run out.
+/// The clock is before 2025, behind the backup's tokens, or in or after 2242, when the tokens below 2^53 run out.
 pub(super) fn restored(backup: &Recovered, with_grace: bool, now_s: u64) -> Result<Meta, JournalError> {
-    let by_the_clock = now_s.saturating_mul(TOKENS_A_SECOND);
-    let at_most_slow = by_the_clock.saturating_add(GRACE_S * TOKENS_A_SECOND);
-    let is_possible = now_s >= FIRST_S && backup.mark <= at_most_slow && by_the_clock < HIGHEST_TOKEN;
-    let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };
-    if mark >= HIGHEST_TOKEN {
+    let mark = now_s.saturating_mul(TOKENS_A_SECOND);
+    let needed_s = backup.mark.div_ceil(TOKENS_A_SECOND).max(FIRST_S);
+    if now_s < needed_s || mark >= HIGHEST_TOKEN {
         return Err(JournalError::Failed(format!(
-            "the backup's highest fencing token is {}: a restore adds 2^42, and tokens must stay below 2^53",
+            "the clock ({now_s} s since 1970) cannot be right: the backup's highest fencing token, {}, needs one of {needed_s} s at least, and \
+             below 2^33 s: set the clock; if it is right, and was ahead once, set it to that for the time of the restore",
             backup.mark
         )));
     }
@@ -79,24 +76,20 @@ mod tests {
 
     #[test]
     fn rule_5_a_backup_made_and_restored_right_after_a_restore_skips_no_tokens() {
-        for now_s in [NOW_S, NOW_S - 3_600] {
-            assert_eq!(restored(&backup(NOW_S << 20), true, now_s).unwrap().mark, NOW_S << 20);
-        }
+        assert_eq!(restored(&backup(NOW_S << 20), true, NOW_S).unwrap().mark, NOW_S << 20);
     }
 
     #[test]
-    fn a_clock_that_cannot_be_right_does_not_lower_the_mark() {
-        for (of, now_s) in [(9, 0), (NOW_S << 20, NOW_S - 3_601), (NOW_S << 20, 1 << 33), (9, u64::MAX)] {
-            assert_eq!(restored(&backup(of), true, now_s).unwrap().mark, of + MARK_STEP);
+    fn rule_5_a_clock_that_cannot_be_right_is_refused() {
+        let of_now = NOW_S << 20;
+        for (of, now_s) in
+            [(9, 0), (9, FIRST_S - 1), (of_now, NOW_S - 1), (of_now + 1, NOW_S), (9, 1 << 33), (9, u64::MAX)]
+        {
+            let error = restored(&backup(of), true, now_s).unwrap_err().to_string();
+            assert!(error.contains("cannot be right") && error.contains(&of.to_string()), "{error}");
         }
-    }
-
-    #[test]
-    fn a_restore_that_would_use_up_the_tokens_is_refused() {
-        assert!(restored(&backup(HIGHEST_TOKEN - MARK_STEP - 1), true, NOW_S).is_ok());
-        for mark in [HIGHEST_TOKEN - MARK_STEP, HIGHEST_TOKEN, u64::MAX] {
-            let error = restored(&backup(mark), true, NOW_S).unwrap_err().to_string();
-            assert!(error.contains("2^53"), "{error}");
-        }
+        assert!(restored(&backup(of_now + 1), true, NOW_S + 1).is_ok());
+        assert!(restored(&backup(9), true, FIRST_S).is_ok());
+        assert!(restored(&backup(u64::MAX), true, (1 << 33) - 1).is_err());
     }
 }

@@ -419,7 +419,8 @@ pub(super) fn check_pages(connection: &Connection, path: &Path) -> Result<(), Jo
     };
     rules("ON")?;
     let found = look_through(connection, path, "PRAGMA quick_check(1)");
-    rules("OFF").and(found)
+    let back = rules("OFF");
+    found.and(back)
 }
 
 /// Runs one of SQLite's checks.

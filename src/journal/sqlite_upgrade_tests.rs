@@ -166,10 +166,10 @@ fn an_upgrade_that_fails_leaves_the_database_as_it_was() {
 fn a_restore_takes_a_backup_of_an_earlier_version() {
     let directory = of_version_2();
     let restored = directory.0.join("restored.db");
-    let held = SqliteJournal::restore(&directory.file(), &restored, true, 0, &mut |_| {}).unwrap();
+    let held = SqliteJournal::restore(&directory.file(), &restored, true, 1_800_000_000, &mut |_| {}).unwrap();
     assert_eq!((held.recovered.locks.len(), held.accounts.len(), held.tokens), (2001, 2, vec![1, 2]));
     let (mut journal, recovered) = opened(&restored);
-    assert_eq!((recovered.locks.len(), recovered.mark, recovered.grace_s), (0, 5001 + (1 << 42), 3600));
+    assert_eq!((recovered.locks.len(), recovered.mark, recovered.grace_s), (0, 1_800_000_000 << 20, 3600));
     assert_eq!(journal.tokens().unwrap().len(), 3);
 }
 

@@ -266,7 +266,7 @@ pub const FAULTS: [Fault; 38] = [
         within: 200,
         edits: &[Edit {
             file: "journal/restore.rs",
-            find: "let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };",
+            find: "let mark = now_s.saturating_mul(TOKENS_A_SECOND);",
             replace: "let mark = backup.mark;",
         }],
     },
@@ -275,8 +275,8 @@ pub const FAULTS: [Fault; 38] = [
         within: 200,
         edits: &[Edit {
             file: "journal/restore.rs",
-            find: "let mark = if is_possible { by_the_clock.max(backup.mark) } else { backup.mark.saturating_add(MARK_STEP) };",
-            replace: "let mark = backup.mark.saturating_add(MARK_STEP);",
+            find: "let mark = now_s.saturating_mul(TOKENS_A_SECOND);",
+            replace: "let mark = backup.mark + (1 << 42);",
         }],
     },
     Fault {
