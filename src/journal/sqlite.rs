@@ -60,6 +60,7 @@ const APPEND: &str = "
         number = excluded.number, mark = excluded.mark, checksum = excluded.checksum, records = excluded.records,
         padding = excluded.padding
     WHERE number <= (SELECT trimmed_through FROM meta)";
+
 /// A journal in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteJournal {

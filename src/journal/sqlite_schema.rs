@@ -155,17 +155,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
         Found::Version(version) => {
             refuse_what_is_not_whole(&opened, path, version, wal_bytes)?;
             if version < SCHEMA_VERSION {
-                // Its rows have no checksums: what they are given must be for what is possible at least.
-                look_through(&opened, path, "PRAGMA integrity_check(1)")?;
-            }
-            if version != SCHEMA_VERSION {
-                let file = path.display();
-                tracing::info!(
-                    "bringing {file} from schema version {version} to {SCHEMA_VERSION}: each row gets a checksum"
-                );
-                migrate(&opened, version)
-                    .map_err(|error| explain(path, "bringing the tables up to date in", &error))?;
-                tracing::info!("{file} is of schema version {SCHEMA_VERSION} now");
+                upgrade(&opened, path, version)?;
             }
         }
     }
@@ -394,7 +384,18 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
 }
 
-/// Brings the tables of an earlier version up to date, in one transaction; the `-wal` file, as large as the database after it,
+/// Brings a database of an earlier version up to date, and says so. Its rows have no checksums yet: what they are given must be for
+/// what is possible at least.
+fn upgrade(connection: &Connection, path: &Path, version: i32) -> Result<(), JournalError> {
+    let file = path.display();
+    look_through(connection, path, "PRAGMA integrity_check(1)")?;
+    tracing::info!("bringing {file} from schema version {version} to {SCHEMA_VERSION}: each row gets a checksum");
+    migrate(connection, version).map_err(|error| explain(path, "bringing the tables up to date in", &error))?;
+    tracing::info!("{file} is of schema version {SCHEMA_VERSION} now");
+    Ok(())
+}
+
+/// Brings its tables up to date, in one transaction; the `-wal` file, as large as the database after it,
 /// begins anew.
 fn migrate(connection: &Connection, version: i32) -> rusqlite::Result<()> {
     let changes = match version {
